@@ -1,0 +1,1 @@
+"""The host for machines without a WebUI: diffusers underneath, a Gradio page on top."""

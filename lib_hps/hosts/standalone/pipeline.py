@@ -1,0 +1,172 @@
+"""Text to image on any SD1 or SDXL single file, offline, with a look in and a way out at every step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import cached_property, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lib_hps.errors import InputError
+from lib_hps.hosts.standalone.architectures import Config
+from lib_hps.hosts.standalone.checkpoint import Family, read_checkpoint, short_hash
+from lib_hps.hosts.standalone.conditioning import encode
+from lib_hps.hosts.standalone.decoding import Decoder
+from lib_hps.hosts.standalone.denoiser import Denoiser, Guidance
+from lib_hps.hosts.standalone.noise import ImageNoise
+from lib_hps.hosts.standalone.request import GenerationRequest, Picture, Progress, infotext_settings
+from lib_hps.hosts.standalone.samplers import SAMPLERS, Run, moves
+from lib_hps.hosts.standalone.schedules import NoiseSchedule
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from lib_hps.hosts.standalone.loading import TextTower
+
+
+class Pipeline:
+    """A loaded model. Make one with `load_pipeline`; it holds no state between jobs.
+
+    Attributes:
+        name: the file's stem, the infotext's "Model".
+        native_side_px: side of the square pictures that the model was trained for.
+        device: where it runs.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        family: Family,
+        unet: Any,
+        decoder: Decoder,
+        towers: list[TextTower],
+        config: Config,
+        is_v: bool,
+    ) -> None:
+        self._path, self._unet, self._decoder, self._towers, self.family = path, unet, decoder, towers, family
+        self._schedule = NoiseSchedule(
+            config.get("linear_start", 0.00085), config.get("linear_end", 0.012), config.get("timesteps", 1000)
+        )
+        self._denoiser = Denoiser(unet, self._schedule, is_v=is_v)
+        self.native_side_px = 8 * int(config.get("image_size", 128 if family == "sdxl" else 64))
+        self.name = path.stem
+        self.device: torch.device = unet.device
+
+    @cached_property
+    def model_hash(self) -> str:
+        """The WebUI's short hash of the file."""
+        return short_hash(self._path)
+
+    def latent_shape(self, request: GenerationRequest) -> tuple[int, int, int]:
+        """(C, H/8, W/8) of one picture."""
+        return self._unet.config.in_channels, request.height // 8, request.width // 8
+
+    def generate(
+        self,
+        request: GenerationRequest,
+        *,
+        noise: Tensor | None = None,
+        seeds: tuple[int, ...] | None = None,
+        progress: Callable[[Progress], None] | None = None,
+        cancelled: Callable[[], bool] = lambda: False,
+    ) -> Iterator[Picture]:
+        """Give the pictures as their batches are finished; after `cancelled()` the iterator ends early.
+
+        Args:
+            request: what to draw.
+            noise: (count, C, H/8, W/8), in place of the seeds' own initial noise; in-loop noise follows the seeds.
+            seeds: one per picture in place of seed, seed + 1, ...; equal seeds share their in-loop noise.
+            progress: called after every step.
+            cancelled: asked at every step.
+
+        Raises:
+            InputError: `noise` or `seeds` of the wrong shape.
+        """
+        for event in self.stream(request, noise=noise, seeds=seeds):
+            if isinstance(event, Picture):
+                yield event
+            elif progress is not None:
+                progress(event)
+            if cancelled() and not isinstance(event, Picture):
+                return
+
+    def stream(
+        self, request: GenerationRequest, *, noise: Tensor | None = None, seeds: tuple[int, ...] | None = None
+    ) -> Iterator[Progress | Picture]:
+        """Like `generate`, as one stream of steps and pictures; to cancel, stop taking from it."""
+        seeds = request.seeds if seeds is None else seeds
+        shape = (request.count, *self.latent_shape(request))
+        if len(seeds) != request.count:
+            raise InputError(f"{len(seeds)} seeds were given for {request.count} pictures. Give one for each.")
+        if noise is not None and (tuple(noise.shape) != shape or not bool(noise.isfinite().all())):
+            raise InputError(
+                f"The noise has the shape {tuple(noise.shape)} or holds NaN; finite numbers of {shape} are needed."
+            )
+        return self._stream(request, noise, seeds)
+
+    def _stream(
+        self, request: GenerationRequest, noise: Tensor | None, seeds: tuple[int, ...]
+    ) -> Iterator[Progress | Picture]:
+        guidance = Guidance(
+            encode(self._towers, request.prompt),
+            encode(self._towers, request.negative, is_negative=True),
+            request.cfg,
+            (request.height, request.width),
+        )
+        for first in range(0, request.count, request.batch_size):
+            size = min(request.batch_size, request.count - first)
+            given = None if noise is None else noise[first : first + size]
+            yield from self._batch(request, guidance, first, seeds[first : first + size], given)
+
+    def _batch(
+        self, request: GenerationRequest, guidance: Guidance, first: int, seeds: tuple[int, ...], given: Tensor | None
+    ) -> Iterator[Progress | Picture]:
+        source = ImageNoise(seeds, self.latent_shape(request), self.device)
+        start = source.draw()  # drawn even where it is replaced, so that in-loop noise is that of the seed
+        if given is not None:
+            start = given.to(start)
+        run = Run(
+            lambda x, t: self._denoiser.guided_eps(x, t, guidance), self._schedule, start, request.steps, source.draw
+        )
+        steps = moves(request.sampler, request.steps, self._schedule)
+        x = start
+        for number, step in enumerate(SAMPLERS[request.sampler][0](run), 1):
+            x = step.x
+            preview = partial(self._decoder.preview, step.x0)
+            yield Progress(first, len(seeds), number, steps, request.count, preview)
+        for offset, seed in enumerate(seeds):
+            image = self._decoder.decode(x[offset])
+            settings = infotext_settings(request, seed=seed, model=self.name, model_hash=self.model_hash)
+            yield Picture(image, first + offset, seed, request.prompt, request.negative, settings)
+
+
+def load_pipeline(checkpoint: Path, device: str = "auto", dtype: str = "auto") -> Pipeline:
+    """Load an SD1 or SDXL single file; a yaml of the same stem beside it describes one of another size.
+
+    Args:
+        checkpoint: `.safetensors`, or `.ckpt` that holds nothing but weights.
+        device: "auto", "cpu", "cuda", "cuda:1", "mps".
+        dtype: "auto" (float16 on a GPU, float32 on the CPU), "float32", "float16" or "bfloat16".
+
+    Raises:
+        WeightsError: the file cannot be used; the message says why.
+        InputError: no such device or dtype.
+    """
+    from lib_hps.hosts.standalone.devices import choose_dtype, quiet_diffusers
+    from lib_hps.hosts.standalone.loading import TextTower, load_text_towers, load_unet, load_vae
+    from lib_hps.scoring.device import resolve_device
+
+    where = resolve_device(device)
+    precision = choose_dtype(dtype, where)
+    read = read_checkpoint(Path(checkpoint))
+    params = read.config["model"]["params"]
+    is_v = params.get("parameterization", "eps") == "v" or "v_pred" in read.weights
+    with quiet_diffusers():
+        decoder = Decoder(load_vae(read, precision).to(where), family=read.family)
+        unet = load_unet(read, precision).to(where)
+    towers = [TextTower(tower.model.to(where), tower.tokenizer) for tower in load_text_towers(read, precision)]
+    return Pipeline(
+        Path(checkpoint), family=read.family, unet=unet, decoder=decoder, towers=towers, config=params, is_v=is_v
+    )

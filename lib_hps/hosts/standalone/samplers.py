@@ -1,0 +1,186 @@
+"""The WebUI's samplers as generators over small steps, so that a caller can look in, stop, or go on at any of them.
+
+Each takes `eps(x, t)`, the guided noise prediction for a latent in the model's own scaling, and starts from N(0, I)
+noise of shape (B, C, H/8, W/8). Formulas and schedules are those of A1111 1.10 (k-diffusion; DDIM on time steps), so
+that equal noise gives equal pictures there and here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+from lib_hps.errors import InputError
+from lib_hps.hosts.standalone.schedules import NoiseSchedule
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Eps = Callable[["Tensor", "Tensor"], "Tensor"]
+Draw = Callable[[], "Tensor"]
+
+
+@dataclass(frozen=True)
+class Step:
+    """The state after one sampler step.
+
+    Attributes:
+        x: the latent; after the last step the finished one.
+        x0: the running estimate of the finished latent.
+    """
+
+    x: Tensor
+    x0: Tensor
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one sampler works with: the model, its schedule, the starting noise, and a source of in-loop noise."""
+
+    eps: Eps
+    schedule: NoiseSchedule
+    noise: Tensor
+    steps: int
+    draw: Draw
+
+    def denoise(self, x: Tensor, sigma: Tensor) -> Tensor:
+        """x0 from a latent in k-diffusion's scaling x = x0 + sigma * noise."""
+        t = self.schedule.sigma_to_t(sigma.cpu())
+        return x - self.eps(x / (sigma**2 + 1) ** 0.5, t) * sigma
+
+
+def ddim(run: Run) -> Iterator[Step]:
+    """Song et al. (2021), eq. 12 with eta = 0."""
+    timesteps = run.schedule.ddim_timesteps(run.steps)
+    alphas = run.schedule.alphas_cumprod[timesteps].to(run.noise.device)
+    x = run.noise
+    for index in range(len(timesteps) - 1, 0, -1):
+        a_t, a_prev = alphas[index], alphas[max(index - 1, 0)]
+        e_t = run.eps(x, timesteps[index].float())
+        x0 = (x - (1 - a_t).sqrt() * e_t) / a_t.sqrt()
+        x = a_prev.sqrt() * x0 + (1 - a_prev).sqrt() * e_t
+        yield Step(x, x0)
+
+
+def euler(run: Run) -> Iterator[Step]:
+    """Karras et al. (2022), algorithm 2 without churn and correction."""
+    sigmas = run.schedule.uniform_sigmas(run.steps).to(run.noise.device)
+    x = run.noise * sigmas[0]
+    for sigma, following in pairwise(sigmas):
+        x0 = run.denoise(x, sigma)
+        x = x + (x - x0) / sigma * (following - sigma)
+        yield Step(x, x0)
+
+
+def euler_ancestral(run: Run) -> Iterator[Step]:
+    """Euler to a lower sigma, then fresh noise up to the schedule's (eta = 1)."""
+    sigmas = run.schedule.uniform_sigmas(run.steps).to(run.noise.device)
+    x = run.noise * sigmas[0]
+    for sigma, following in pairwise(sigmas):
+        x0 = run.denoise(x, sigma)
+        up = (following**2 * (sigma**2 - following**2) / sigma**2) ** 0.5
+        up = up.minimum(following)
+        down = (following**2 - up**2) ** 0.5
+        x = x + (x - x0) / sigma * (down - sigma)
+        if following > 0:
+            x = x + run.draw() * up
+        yield Step(x, x0)
+
+
+def heun(run: Run) -> Iterator[Step]:
+    """Karras et al. (2022), algorithm 2 without churn: two model calls a step."""
+    sigmas = run.schedule.uniform_sigmas(run.steps).to(run.noise.device)
+    x = run.noise * sigmas[0]
+    for sigma, following in pairwise(sigmas):
+        x0 = run.denoise(x, sigma)
+        slope = (x - x0) / sigma
+        ahead = x + slope * (following - sigma)
+        if following > 0:
+            slope = (slope + (ahead - run.denoise(ahead, following)) / following) / 2
+        x = x + slope * (following - sigma)
+        yield Step(x, x0)
+
+
+def _dpmpp_2m(run: Run, sigmas: Tensor) -> Iterator[Step]:
+    """DPM-Solver++(2M), Lu et al. (2022), algorithm 2."""
+    sigmas = sigmas.to(run.noise.device)
+    x = run.noise * sigmas[0]
+    before: Tensor | None = None
+    for index in range(len(sigmas) - 1):
+        x0 = run.denoise(x, sigmas[index])
+        t, following = -sigmas[index].log(), -sigmas[index + 1].log()
+        h = following - t
+        if before is None or sigmas[index + 1] == 0:
+            mixed = x0
+        else:
+            r = (t + sigmas[index - 1].log()) / h
+            mixed = (1 + 1 / (2 * r)) * x0 - (1 / (2 * r)) * before
+        x = (sigmas[index + 1] / sigmas[index]) * x - (-h).expm1() * mixed
+        before = x0
+        yield Step(x, x0)
+
+
+def dpmpp_2m(run: Run) -> Iterator[Step]:
+    """DPM++ 2M on the uniform schedule."""
+    return _dpmpp_2m(run, run.schedule.uniform_sigmas(run.steps))
+
+
+def dpmpp_2m_karras(run: Run) -> Iterator[Step]:
+    """DPM++ 2M on Karras' schedule."""
+    return _dpmpp_2m(run, run.schedule.karras_sigmas(run.steps))
+
+
+def unipc(run: Run) -> Iterator[Step]:
+    """UniPC (Zhao et al. 2023; bh1, order 3, even in time) through diffusers, down to the lowest sigma."""
+    from diffusers import UniPCMultistepScheduler
+
+    schedule = run.schedule
+    scheduler: Any = UniPCMultistepScheduler(
+        num_train_timesteps=schedule.steps,
+        beta_start=schedule.beta_start,
+        beta_end=schedule.beta_end,
+        beta_schedule="scaled_linear",
+        solver_order=3,
+        solver_type="bh1",
+        final_sigmas_type="sigma_min",
+    )
+    scheduler.set_timesteps(moves("UniPC", run.steps, schedule))
+    x = run.noise
+    for t in scheduler.timesteps:
+        a_t = schedule.alphas_cumprod[t].to(x.device)
+        e_t = run.eps(x, t.float())
+        x0 = (x - (1 - a_t).sqrt() * e_t) / a_t.sqrt()
+        x = scheduler.step(e_t, t, x, return_dict=False)[0]
+        yield Step(x, x0)
+
+
+# what the WebUI's menu says -> the function, and the "Schedule type" of its infotext where it is not the plain one
+SAMPLERS: dict[str, tuple[Callable[[Run], Iterator[Step]], str | None]] = {
+    "DPM++ 2M Karras": (dpmpp_2m_karras, "Karras"),
+    "DPM++ 2M": (dpmpp_2m, "Uniform"),
+    "Euler a": (euler_ancestral, None),
+    "Euler": (euler, None),
+    "Heun": (heun, None),
+    "DDIM": (ddim, None),
+    "UniPC": (unipc, None),
+}
+
+
+def moves(sampler: str, steps: int, schedule: NoiseSchedule) -> int:
+    """How many `Step`s a sampler will yield."""
+    if sampler in ("DDIM", "UniPC"):
+        return len(schedule.ddim_timesteps(steps)) - (sampler == "DDIM")
+    return steps
+
+
+def check_sampler(name: str) -> str:
+    """Give the name back if it is in the menu.
+
+    Raises:
+        InputError: it is not.
+    """
+    if name not in SAMPLERS:
+        raise InputError(f"There is no sampler {name!r}. Choose one of: {', '.join(SAMPLERS)}.")
+    return name

@@ -1,0 +1,145 @@
+"""Builds the CLIP scorers: HPS v1, v2.0, v2.1, PickScore, CLIP score, the bundled ones, and trained classifiers."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lib_hps.errors import InputError, WeightsError
+
+from .classifier_file import ScorerCard, make_tokenizer, read_card
+from .registry import REGISTRY, Entry, entry_for_file
+from .slot import ModelSlot
+from .weights import Progress, check_complete, obtain_weights
+
+if TYPE_CHECKING:
+    import torch
+
+    from .clip.tokenizer import Tokenizer
+    from .clip_scorer import ClipScorer
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadOptions:
+    """What `load_scorer` was told besides the name; the same for every member of an ensemble."""
+
+    weights_dir: str | os.PathLike[str] | None = None
+    device: str | torch.device = "auto"
+    dtype: str | torch.dtype = "auto"
+    batch_size: int | None = None
+    progress: Progress | None = None
+    clean_prompts: bool = True
+
+    def slot(self, path: Path, *, quick_gelu: bool, name: str) -> ModelSlot[Any]:
+        """A slot that reads a CLIP from `path` when it is first used."""
+
+        def load(device: torch.device, dtype: torch.dtype) -> Any:
+            from .checkpoints import load_clip
+
+            return load_clip(path, quick_gelu=quick_gelu, device=device, dtype=dtype)
+
+        return ModelSlot(load, device=self.device, dtype=self.dtype, batch_size=self.batch_size, name=name)
+
+
+def load_entry(entry: Entry, weights: str | os.PathLike[str] | None, options: LoadOptions) -> ClipScorer:
+    """A scorer of the registry, from its weights wherever they are.
+
+    Raises:
+        WeightsError, DownloadError: see `obtain_weights`.
+    """
+    from .clip_scorer import ClipScorer
+
+    path = obtain_weights(entry, weights, weights_dir=options.weights_dir, progress=options.progress)
+    if entry.is_bundled:
+        return load_classifier(path, options)
+    return ClipScorer(
+        name=entry.name,
+        version=entry.version,
+        scale=entry.scale,
+        slot=options.slot(path, quick_gelu=entry.quick_gelu, name=entry.name),
+        make_tokenizer=_openai_tokenizer,
+        mode=entry.preprocess,
+        clean_prompts=options.clean_prompts,
+    )
+
+
+def _openai_tokenizer(context_length: int) -> Tokenizer:
+    from .clip.tokenizer import Tokenizer
+
+    return Tokenizer(context_length=context_length)
+
+
+def load_classifier(path: Path, options: LoadOptions) -> ClipScorer:
+    """A trained classifier from its file alone: what it needs to know stands in the file's metadata.
+
+    A published file without metadata is known by its name (`hpc.pt`, `HPS_v2.1_compressed.pt`, ...).
+
+    Raises:
+        WeightsError: missing or damaged, or nothing says how it is to be used.
+    """
+    from .checkpoints import read_header
+    from .clip_scorer import ClipScorer
+
+    if not path.is_file():
+        raise WeightsError(f"There is no weight file {path}.")
+    check_complete(path)
+    metadata = read_header(path).metadata if path.suffix == ".safetensors" else {}
+    card = read_card(path, metadata)
+    if card is None:
+        entry = entry_for_file(path)
+        if entry is not None and entry.family == "clip":
+            return load_entry(entry, path, options)
+        raise WeightsError(
+            f"{path} does not say how it is to be used (no `hps_scorer` in its metadata). Name the scorer that it is, "
+            f"such as load_scorer('hps-v2.1', weights={path.name!r})."
+        )
+    known: ScorerCard = card
+    return ClipScorer(
+        name=known.name,
+        version=known.version,
+        scale=known.scale,
+        # the file's own hps_config states the activation
+        slot=options.slot(path, quick_gelu=False, name=known.name),
+        make_tokenizer=lambda length: make_tokenizer(path, known, metadata, length),
+        mode=known.preprocess,
+        mean=known.mean,
+        std=known.std,
+        clean_prompts=options.clean_prompts,
+    )
+
+
+def load_open_clip_name(name: str, weights: str | os.PathLike[str] | None, options: LoadOptions) -> ClipScorer:
+    """`clip:<architecture>/<training>`: our own towers where registry or file permit, else open_clip's.
+
+    Raises:
+        InputError: malformed, or neither known here nor to an installed open_clip.
+    """
+    if name in REGISTRY:
+        return load_entry(REGISTRY[name], weights, options)
+    architecture, _, tag = name.removeprefix("clip:").partition("/")
+    if not architecture:
+        raise InputError(f"{name!r} is not clip:<architecture>/<training>, such as clip:ViT-L-14/openai.")
+    if weights is not None and _is_ours(architecture):
+        entry = Entry(
+            name=name,
+            family="clip",
+            version=tag or Path(weights).stem,
+            file_name=Path(weights).name,
+            licence="as its owner gives it",
+            architecture=architecture,
+            scale="cosine",
+            source="where its owner has it",
+            quick_gelu=tag == "openai" or architecture.endswith("-quickgelu"),
+        )
+        return load_entry(entry, weights, options)
+    from .open_clip_tower import load_open_clip
+
+    return load_open_clip(name, architecture, tag, weights, options)
+
+
+def _is_ours(architecture: str) -> bool:
+    from .clip.architectures import ARCHITECTURES
+
+    return architecture.removesuffix("-quickgelu") in ARCHITECTURES

@@ -1,0 +1,47 @@
+"""What the tests of weights share: a folder with nothing around it, a real torch file, and a hub on this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from hub_server import HubServer
+
+
+@pytest.fixture(scope="module")
+def content(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """A real torch file of some 2 MB."""
+    path = tmp_path_factory.mktemp("weights") / "w.pt"
+    torch.save({"state_dict": {"weight": torch.rand(500_000, generator=torch.Generator().manual_seed(0))}}, path)
+    return path.read_bytes()
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty weights folder, with nothing in any cache, and no way to the real hub."""
+    for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HPS_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    pytest.importorskip("huggingface_hub")
+    for name in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"):  # before and since 0.18
+        for module in ("huggingface_hub.constants", "huggingface_hub.file_download"):
+            monkeypatch.setattr(f"{module}.{name}", str(tmp_path / "hub"), raising=False)
+    (tmp_path / "models").mkdir()
+    return tmp_path / "models"
+
+
+@pytest.fixture
+def serve(monkeypatch: pytest.MonkeyPatch):
+    servers: list[HubServer] = []
+
+    def start(content: bytes, **options: object) -> HubServer:
+        servers.append(HubServer(content, **options))  # type: ignore[arg-type]
+        monkeypatch.setenv("HF_ENDPOINT", servers[-1].url)
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()

@@ -1,0 +1,62 @@
+"""Random models of the real architectures, written in the real file formats."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+from random_models import MERGES, ROOT
+
+
+@pytest.fixture(scope="session")
+def tiny_checkpoint(tmp_path_factory) -> Path:
+    """tiny-sd's shape with random weights, through the converter that writes the bundled model."""
+    import torch
+    from diffusers import AutoencoderKL, UNet2DConditionModel
+    from transformers import CLIPTextConfig, CLIPTextModel
+
+    if str(ROOT) not in sys.path:
+        sys.path.insert(0, str(ROOT))
+    from tools.tiny_models.export import export_tiny_sd
+
+    torch.manual_seed(0)
+    unet = UNet2DConditionModel(
+        sample_size=8,
+        down_block_types=("CrossAttnDownBlock2D",) * 2,
+        up_block_types=("CrossAttnUpBlock2D",) * 2,
+        block_out_channels=(96, 192),
+        layers_per_block=1,
+        attention_head_dim=8,
+        cross_attention_dim=128,
+    )
+    vae = AutoencoderKL(
+        down_block_types=("DownEncoderBlock2D",) * 4,
+        up_block_types=("UpDecoderBlock2D",) * 4,
+        block_out_channels=(32, 32, 64, 96),
+        layers_per_block=1,
+        latent_channels=4,
+        sample_size=64,
+        scaling_factor=0.18215,
+    )
+    vocabulary = 512 + len(MERGES) + 2
+    text = CLIPTextModel(
+        CLIPTextConfig(
+            vocab_size=vocabulary,
+            hidden_size=128,
+            intermediate_size=512,
+            num_hidden_layers=4,
+            num_attention_heads=4,
+            bos_token_id=vocabulary - 2,
+            eos_token_id=vocabulary - 1,
+            pad_token_id=vocabulary - 1,
+        )
+    )
+    return export_tiny_sd(unet, vae, text, MERGES, tmp_path_factory.mktemp("tiny-sd"))
+
+
+@pytest.fixture(scope="session")
+def pipeline(tiny_checkpoint):
+    from lib_hps.hosts.standalone.pipeline import load_pipeline
+
+    return load_pipeline(tiny_checkpoint, "cpu")

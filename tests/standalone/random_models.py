@@ -1,0 +1,31 @@
+"""Constants and writers of random models that the tests of this folder share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+MERGES = [("c", "a"), ("ca", "t</w>"), ("d", "o"), ("do", "g</w>"), ("h", "e"), ("he", "a")]
+
+
+def diffusers_start(noise, schedule):
+    """Noise for diffusers' Euler pipelines, which scale by sqrt(sigma^2 + 1) where the WebUI scales by sigma."""
+    sigma = schedule.sigmas[-1]
+    return noise * sigma / (sigma**2 + 1) ** 0.5
+
+
+def write_scorer(path: Path) -> str:
+    """A random classifier in the trained format; its file is a scorer's name."""
+    from lib_hps.scoring.classifier_file import ScorerCard, write_classifier
+    from lib_hps.scoring.clip.config import ClipConfig, TextConfig, VisionConfig
+    from lib_hps.scoring.clip.model import build
+
+    config = ClipConfig(
+        embed_dim=16,
+        vision=VisionConfig(image_size=28, width=32, layers=1, heads=1, patch_size=14, mlp_width=64),
+        text=TextConfig(vocab_size=49408, context_length=77, width=32, layers=1, heads=1, mlp_width=64),
+        quick_gelu=True,
+    )
+    return str(
+        write_classifier(path, dict(build(config, seed=1).state_dict()), config=config, card=ScorerCard(name="taste"))
+    )

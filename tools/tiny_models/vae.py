@@ -1,0 +1,119 @@
+"""Stage 1: the autoencoder (AutoencoderKL f8, 4 channels), whitened to the latent statistics that SD1 assumes."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from diffusers import AutoencoderKL
+
+from .augment import compose, draw_backgrounds, premultiply
+from .loop import Stage, device, train
+
+SCALE_FACTOR = 0.18215
+CHANNELS = (32, 32, 64, 96)
+STAGE = Stage(name="vae", steps=2500, lr=1e-3, ema_decay=0.995)
+BATCH = 32
+POSTERIOR_STD = 0.05  # of the whitened latents, the same everywhere: a learned spread collapses at this size
+SPREAD_PENALTY = 1e-3
+
+
+def build() -> AutoencoderKL:
+    return AutoencoderKL(
+        down_block_types=("DownEncoderBlock2D",) * 4,
+        up_block_types=("UpDecoderBlock2D",) * 4,
+        block_out_channels=CHANNELS,
+        layers_per_block=1,
+        latent_channels=4,
+        norm_num_groups=32,
+        sample_size=64,
+        scaling_factor=SCALE_FACTOR,
+    )
+
+
+def train_vae(pictures: np.ndarray, folder: Path) -> AutoencoderKL:
+    """Train on (N, styles, H, W, 4) uint8 pictures; L1 on pixels and on their differences, a fixed spread."""
+    torch.manual_seed(1)
+    vae = build().to(device())
+    rgba = premultiply(pictures.reshape(-1, *pictures.shape[2:]))
+    forward = _Reconstruct(vae)
+
+    def loss_of(generator: torch.Generator) -> torch.Tensor:
+        rows = torch.randint(len(rgba), (BATCH,), generator=generator)
+        images = compose(rgba[rows], draw_backgrounds(BATCH, generator), generator, scale=(0.7, 1.1))
+        images = images.to(device())
+        noise = torch.randn(BATCH, 4, 8, 8, generator=generator).to(device())
+        with torch.autocast(device().type, dtype=torch.bfloat16):
+            restored, mean = forward(images, noise)
+        restored, mean = restored.float(), mean.float()
+        return _pixel_loss(restored, images) + SPREAD_PENALTY * F.relu(mean.square().mean() - 1)
+
+    train(STAGE, vae, loss_of, folder)
+    _whiten(vae, rgba)
+    return vae
+
+
+@torch.no_grad()
+def encode(vae: AutoencoderKL, images: torch.Tensor) -> torch.Tensor:
+    """Images (N, 3, H, W) in -1..1 -> scaled mean latents (N, 4, H/8, W/8), about unit variance."""
+    with torch.autocast(device().type, dtype=torch.bfloat16):
+        chunks = [vae.encode(c.to(device())).latent_dist.mean.float().cpu() for c in images.split(64)]
+    return torch.cat(chunks) * SCALE_FACTOR
+
+
+@torch.no_grad()
+def decode(vae: AutoencoderKL, latents: torch.Tensor) -> torch.Tensor:
+    """The inverse of `encode`: images in -1..1."""
+    chunks = [vae.decode(c.to(device()) / SCALE_FACTOR).sample.cpu() for c in latents.split(64)]
+    return torch.cat(chunks).clamp(-1, 1)
+
+
+class _Reconstruct(torch.nn.Module):
+    def __init__(self, vae: AutoencoderKL) -> None:
+        super().__init__()
+        self.vae = vae
+
+    def forward(self, images: torch.Tensor, noise: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        moments = self.vae.quant_conv(self.vae.encoder(images))
+        mean, _ = moments.chunk(2, dim=1)
+        latents = mean + POSTERIOR_STD * mean.detach().std() * noise
+        return self.vae.decoder(self.vae.post_quant_conv(latents)), mean
+
+
+def _pixel_loss(restored: torch.Tensor, images: torch.Tensor) -> torch.Tensor:
+    # squared error on coarse colours first of all: absolute error alone settles on one hue for everything
+    error = F.avg_pool2d(restored - images, 4)  # (N, 3, h, w)
+    luma = error.mean(dim=1, keepdim=True)
+    loss = F.l1_loss(restored, images) + 4 * luma.square().mean() + 16 * (error - luma).square().mean()
+    for stride in (1, 2):
+        for dim in (2, 3):
+            length = images.shape[dim] - stride
+            edge_r = restored.narrow(dim, stride, length) - restored.narrow(dim, 0, length)
+            edge_i = images.narrow(dim, stride, length) - images.narrow(dim, 0, length)
+            loss = loss + 0.5 * F.l1_loss(edge_r, edge_i)
+    return loss
+
+
+@torch.no_grad()
+def _whiten(vae: AutoencoderKL, rgba: torch.Tensor) -> None:
+    """Fold mean and covariance of the latents into the 1x1 convolutions: white latents, times 1 / SCALE_FACTOR."""
+    generator = torch.Generator().manual_seed(5)
+    images = compose(rgba, draw_backgrounds(len(rgba), generator), generator)
+    latents = encode(vae, images) / SCALE_FACTOR  # (N, 4, h, w)
+    flat = latents.permute(1, 0, 2, 3).flatten(1).double()
+    mean = flat.mean(dim=1)
+    values, vectors = torch.linalg.eigh(torch.cov(flat))
+    # symmetric (ZCA) whitening: channels keep their meaning
+    white = vectors @ torch.diag(values.rsqrt()) @ vectors.T / SCALE_FACTOR
+    colour = torch.linalg.inv(white)
+    white, colour, mean = (t.float().to(device()) for t in (white, colour, mean))
+    quant, post = vae.quant_conv, vae.post_quant_conv
+    quant.weight[:4] = torch.einsum("ab,bcij->acij", white, quant.weight[:4])
+    quant.bias[:4] = white @ (quant.bias[:4] - mean)
+    quant.weight[4:].zero_()
+    quant.bias[4:] = 2 * math.log(POSTERIOR_STD / SCALE_FACTOR)
+    post.bias += torch.einsum("ab,b->a", post.weight[:, :, 0, 0], mean)
+    post.weight.copy_(torch.einsum("abij,bc->acij", post.weight, colour))
