@@ -5,6 +5,10 @@ from __future__ import annotations
 import argparse
 import platform
 from importlib import metadata
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lib_hps.scoring import ScorerInfo
 
 _PACKAGES = (
     "torch",
@@ -96,14 +100,15 @@ def _models(weights_dir: str | None) -> list[str]:
         )
     say("\nScorers")
     for info in list_scorers(weights_dir):
-        state = (
-            str(info.path or "ready")
-            if info.is_available
-            else "downloaded at first use"
-            if info.is_downloadable
-            else f"get it from {info.source}"
-        )
-        say(f"  {info.name:<16} {state}")
+        say(f"  {info.name:<16} {_state(info)}")
         if info.name.startswith("tiny-") and not info.is_available:
             advice.append(f"The bundled scorer {info.name} is missing: install sd-webui-hps again.")
     return advice
+
+
+def _state(info: ScorerInfo) -> str:
+    if info.is_available:
+        return str(info.path or "ready")
+    if info.is_downloadable:
+        return "downloaded at first use"
+    return "missing" if info.name.startswith("tiny-") else f"to be had from {info.source}"

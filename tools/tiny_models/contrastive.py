@@ -81,26 +81,33 @@ def train_contrastive(
     rgba = premultiply(pictures.reshape(-1, *pictures.shape[2:]))
 
     def loss_of(generator: torch.Generator) -> torch.Tensor:
-        which = torch.randperm(len(emoji), generator=generator)[:EMOJI_A_BATCH].repeat(2)
-        first = torch.randint(len(STYLES), (EMOJI_A_BATCH,), generator=generator)
-        styles = torch.cat([first, (first + 1) % len(STYLES)])
-        shown = draw_backgrounds(len(which), generator)
-        images = compose(rgba[which * len(STYLES) + styles], shown, generator, scale=(0.7, 1.1))
+        images, said, match = draw_pairs(emoji, rgba, generator)
         if recipe.rough:
             images = roughen(images, generator)
-        said = [
-            caption(emoji[e], s, b, generator)
-            for e, s, b in zip(which.tolist(), styles.tolist(), shown.tolist(), strict=True)
-        ]
-        silent = torch.tensor(["style" not in text for text in said])  # (captions,)
-        match = (which[:, None] == which) & (shown[:, None] == shown) & (silent | (styles[:, None] == styles))
         with torch.autocast(device().type, dtype=torch.bfloat16):
             seen, read, scale = model(normalise(images).to(device()), tokenizer(said).to(device()))
         cosine = seen.float() @ read.float().T
-        loss = _sigmoid_loss if recipe.sigmoid_loss else _softmax_loss
+        loss = _sigmoid_loss if recipe.sigmoid_loss else softmax_loss
         return loss(cosine * scale.clamp(max=100), match.to(device()))
 
     return train(recipe.contrastive, model, loss_of, folder)
+
+
+def draw_pairs(
+    emoji: list[Emoji], rgba: torch.Tensor, generator: torch.Generator
+) -> tuple[torch.Tensor, list[str], torch.Tensor]:
+    """Pictures (N, 3, H, W), N captions, and which belong together (N, N): the same emoji on the same background, and
+    the caption says the picture's style or none."""
+    which = torch.randperm(len(emoji), generator=generator)[:EMOJI_A_BATCH].repeat(2)
+    first = torch.randint(len(STYLES), (EMOJI_A_BATCH,), generator=generator)
+    styles = torch.cat([first, (first + 1) % len(STYLES)])
+    shown = draw_backgrounds(len(which), generator)
+    images = compose(rgba[which * len(STYLES) + styles], shown, generator, scale=(0.7, 1.1))
+    rows = zip(which.tolist(), styles.tolist(), shown.tolist(), strict=True)
+    said = [caption(emoji[e], s, b, generator) for e, s, b in rows]
+    silent = torch.tensor(["style" not in text for text in said])  # (captions,)
+    match = (which[:, None] == which) & (shown[:, None] == shown) & (silent | (styles[:, None] == styles))
+    return images, said, match
 
 
 @torch.no_grad()
@@ -125,7 +132,7 @@ def retrieval_accuracy(
     return float(np.mean(right))
 
 
-def _softmax_loss(logits: torch.Tensor, match: torch.Tensor) -> torch.Tensor:
+def softmax_loss(logits: torch.Tensor, match: torch.Tensor) -> torch.Tensor:
     target = match.float()
     rows = F.cross_entropy(logits, target / target.sum(dim=1, keepdim=True))
     columns = F.cross_entropy(logits.T, target.T / target.T.sum(dim=1, keepdim=True))

@@ -1,4 +1,4 @@
-"""Stage 2: text tower and UNet together on cached latents: SD1's noise schedule, eps prediction, caption dropout."""
+"""Stage 3: the UNet on cached latents, the text tower frozen: SD1's noise schedule, eps prediction, caption dropout."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ import torch
 import torch.nn.functional as F
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from diffusers.models.attention_processor import AttnProcessor
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+from transformers import CLIPTextModel, CLIPTokenizer
 
 from .augment import compose, draw_backgrounds, premultiply
-from .captions import CONTEXT, caption
+from .captions import caption
 from .emoji import STYLES, Emoji
 from .loop import Stage, batches_from, device, train
+from .text import TEXT_WIDTH
 from .vae import encode
 
-STAGE = Stage(name="unet", steps=4100, lr=1e-3, warmup=200, ema_decay=0.999)
+STAGE = Stage(name="unet", steps=10000, lr=1e-3, warmup=200, ema_decay=0.999)
 BATCH = 64
 VARIANTS = 12
-TEXT_WIDTH = 96
 CAPTION_DROPOUT = 0.1
 SNR_GAMMA = 5.0
 
@@ -42,25 +42,6 @@ def build_unet() -> UNet2DConditionModel:
     return unet
 
 
-def build_text_encoder(vocab_size: int) -> CLIPTextModel:
-    """CLIP's text tower (QuickGELU, causal), 4 layers of 96."""
-    return CLIPTextModel(
-        CLIPTextConfig(
-            vocab_size=vocab_size,
-            hidden_size=TEXT_WIDTH,
-            intermediate_size=4 * TEXT_WIDTH,
-            num_hidden_layers=4,
-            num_attention_heads=4,
-            max_position_embeddings=CONTEXT,
-            projection_dim=TEXT_WIDTH,
-            bos_token_id=vocab_size - 2,
-            eos_token_id=vocab_size - 1,
-            pad_token_id=vocab_size - 1,
-            attn_implementation="eager",
-        )
-    )
-
-
 class Denoiser(torch.nn.Module):
     def __init__(self, unet: UNet2DConditionModel, text: CLIPTextModel) -> None:
         super().__init__()
@@ -78,10 +59,15 @@ def alphas_cumprod() -> torch.Tensor:
 
 
 def train_diffusion(
-    emoji: list[Emoji], pictures: np.ndarray, vae: AutoencoderKL, tokenizer: CLIPTokenizer, folder: Path
+    emoji: list[Emoji],
+    pictures: np.ndarray,
+    vae: AutoencoderKL,
+    text: CLIPTextModel,
+    tokenizer: CLIPTokenizer,
+    folder: Path,
 ) -> Denoiser:
     torch.manual_seed(2)
-    model = Denoiser(build_unet(), build_text_encoder(len(tokenizer))).to(device())
+    model = Denoiser(build_unet(), text.requires_grad_(False)).to(device())
     latents, backgrounds = _cached_latents(
         pictures, vae, folder
     )  # (variants, N * styles, 4, 8, 8), (variants, N * styles)

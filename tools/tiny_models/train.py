@@ -38,7 +38,7 @@ def main() -> None:
         run.publish(arguments.out)
 
 
-STAGES = ["autoencoder", "diffusion", "judging", "scorers", "choosing"]
+STAGES = ["autoencoder", "text", "diffusion", "judging", "scorers", "choosing"]
 
 
 class Run:
@@ -69,10 +69,15 @@ class Run:
 
         self.vae = train_vae(self.pictures, self.work)
 
+    def text(self) -> None:
+        from .text import train_text
+
+        self.text_encoder = train_text(self.emoji, self.pictures, self.tokenizer, self.work)
+
     def diffusion(self) -> None:
         from .diffusion import train_diffusion
 
-        self.model = train_diffusion(self.emoji, self.pictures, self.vae, self.tokenizer, self.work)
+        self.model = train_diffusion(self.emoji, self.pictures, self.vae, self.text_encoder, self.tokenizer, self.work)
 
     def judging(self) -> None:
         from .emoji import STYLES
