@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from .weights import Progress, check_complete, obtain_weights
 if TYPE_CHECKING:
     import torch
 
+    from .clip.cleaning import Cleaning
     from .clip.tokenizer import Tokenizer
     from .clip_scorer import ClipScorer
 
@@ -59,16 +61,16 @@ def load_entry(entry: Entry, weights: str | os.PathLike[str] | None, options: Lo
         version=entry.version,
         scale=entry.scale,
         slot=options.slot(path, quick_gelu=entry.quick_gelu, name=entry.name),
-        make_tokenizer=_openai_tokenizer,
+        make_tokenizer=partial(_openai_tokenizer, cleaning=entry.cleaning),
         mode=entry.preprocess,
         clean_prompts=options.clean_prompts,
     )
 
 
-def _openai_tokenizer(context_length: int) -> Tokenizer:
+def _openai_tokenizer(context_length: int, *, cleaning: Cleaning) -> Tokenizer:
     from .clip.tokenizer import Tokenizer
 
-    return Tokenizer(context_length=context_length)
+    return Tokenizer(context_length=context_length, cleaning=cleaning)
 
 
 def load_classifier(path: Path, options: LoadOptions) -> ClipScorer:

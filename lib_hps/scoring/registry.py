@@ -12,6 +12,7 @@ from typing import Literal
 
 from lib_hps.errors import InputError
 
+from .clip.cleaning import Cleaning
 from .images import Mode
 
 Family = Literal["clip", "aesthetic", "imagereward"]
@@ -29,6 +30,7 @@ class Entry:
         file_name: what the weights are called in the weights folder.
         hub_repo, hub_file: where huggingface.co has them; None where nobody published them there.
         source: where a person finds them if the hub has not.
+        cleaning: which tokenizer's text cleaning the model was trained with.
         tower: for `aesthetic`, the scorer name of the CLIP below the head.
         is_bundled: comes with this project.
     """
@@ -43,6 +45,7 @@ class Entry:
     source: str
     quick_gelu: bool = False
     preprocess: Mode = "crop"
+    cleaning: Cleaning = "clip"
     hub_repo: str | None = None
     hub_file: str | None = None
     size_bytes: int | None = None
@@ -130,6 +133,7 @@ _ENTRIES = (
         scale="logit",
         source="https://huggingface.co/yuvalkirstain/PickScore_v1",
         preprocess="crop-floor",
+        cleaning="transformers",
         hub_repo="yuvalkirstain/PickScore_v1",
         hub_file="model.safetensors",
     ),

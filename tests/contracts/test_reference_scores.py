@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import json
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -15,7 +18,10 @@ import torch
 from PIL import Image
 
 from lib_hps.scoring import load_scorer
+from lib_hps.scoring.clip.bpe import OPENAI_MERGES
+from lib_hps.scoring.clip.tokenizer import Tokenizer
 from lib_hps.scoring.images import CLIP_MEAN, CLIP_STD
+from tools.tiny_models.captions import write_clip_tokenizer
 
 LIMIT = 1e-4
 PROMPTS = ["a red fox in the snow", "two boats (one blue) at sea: 10:30 am", "ein Fuchs 🦊 im Schnee"]
@@ -40,7 +46,15 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return paths
 
 
-@pytest.mark.parametrize("prompt", PROMPTS)
+def _openai_tokenizer_of(transformers: ModuleType, folder: Path) -> Callable[[str], torch.Tensor]:
+    """transformers' own tokenizer over OpenAI's vocabulary, from the merges that every CLIP shares."""
+    lines = gzip.decompress(OPENAI_MERGES.read_bytes()).decode().split("\n")[1 : 49152 - 256 - 2 + 1]
+    write_clip_tokenizer([(a, b) for a, b in (line.split() for line in lines)], folder)
+    tokenizer = transformers.CLIPTokenizer.from_pretrained(str(folder))
+    return lambda text: tokenizer(text, padding="max_length", truncation=True, return_tensors="pt").input_ids
+
+
+@pytest.mark.parametrize("prompt", [*PROMPTS, "a cat\u2019s \u201chat\u201d"])
 def test_pickscore_equals_its_model_card_through_transformers(
     pictures: list[Path], tmp_path: Path, prompt: str
 ) -> None:
@@ -53,12 +67,11 @@ def test_pickscore_equals_its_model_card_through_transformers(
     processor_class = getattr(transformers, "CLIPImageProcessorPil", None) or transformers.CLIPImageProcessor
     side = {"height": tiny_weights.SIZE_PX, "width": tiny_weights.SIZE_PX}
     processor = processor_class(size={"shortest_edge": tiny_weights.SIZE_PX}, crop_size=side)
-    from lib_hps.scoring.clip.tokenizer import Tokenizer
-
+    tokens = _openai_tokenizer_of(transformers, tmp_path / "tokenizer")
     with torch.inference_mode():
         pixels = processor([Image.open(p) for p in pictures], return_tensors="pt")["pixel_values"]
         image = peers.transformers_features(model.get_image_features(pixels))
-        text = peers.transformers_features(model.get_text_features(Tokenizer()([prompt])))
+        text = peers.transformers_features(model.get_text_features(tokens(prompt)))
         cosine = torch.nn.functional.normalize(image, dim=-1) @ torch.nn.functional.normalize(text, dim=-1).T
         expected = (model.logit_scale.exp() * cosine[:, 0]).numpy()
     scorer = load_scorer("pickscore", weights=path, device="cpu", clean_prompts=False)
@@ -113,11 +126,10 @@ def test_hps_v1_equals_openais_clip_and_the_plain_gelu_would_not(
             transforms.Normalize(CLIP_MEAN, CLIP_STD),
         ]
     )
-    from lib_hps.scoring.clip.tokenizer import Tokenizer
-
+    tokens = Tokenizer()([prompt])  # equal to OpenAI's own: test_peers.py
     with torch.inference_mode():
         image = theirs.encode_image(torch.stack([preprocess(Image.open(p)) for p in pictures]))
-        text = theirs.encode_text(Tokenizer()([prompt]))
+        text = theirs.encode_text(tokens)
         cosine = torch.nn.functional.normalize(image, dim=-1) @ torch.nn.functional.normalize(text, dim=-1).T
     expected = cosine[:, 0].numpy()
     scores = load_scorer("hps-v1", weights=path, device="cpu", clean_prompts=False).score(pictures, prompt)

@@ -1,107 +1,15 @@
-"""A real AUTOMATIC1111 WebUI for the tests: found, started on a data folder of its own, stopped."""
-
 from __future__ import annotations
 
-import json
-import os
-import signal
-import socket
-import subprocess
-import time
-import urllib.request
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
-
-BUNDLED = Path(__file__).parents[2] / "lib_hps" / "bundled"
-START_TIMEOUT_S = 240
-
-
-def find_root() -> Path:
-    """`SD_WEBUI_ROOT`, else the usual place in the home folder.
-
-    Raises:
-        pytest.skip.Exception: there is none.
-    """
-    root = Path(os.environ.get("SD_WEBUI_ROOT") or Path.home() / "stable-diffusion-webui")
-    if not (root / "launch.py").is_file() or not (root / "venv" / "bin" / "python").is_file():
-        pytest.skip(f"no WebUI with a venv in {root}: set SD_WEBUI_ROOT to run the WebUI tests")
-    return root
-
-
-@dataclass
-class WebUI:
-    """A running server."""
-
-    url: str
-    data: Path
-    log: Path
-
-    def post(self, path: str, body: dict) -> dict:
-        request = urllib.request.Request(
-            self.url + path, json.dumps(body).encode(), {"Content-Type": "application/json"}
-        )
-        with urllib.request.urlopen(request, timeout=240) as response:
-            return json.load(response)
-
-
-def place_checkpoint(data: Path) -> None:
-    """Lay the bundled tiny-sd into the data folder; the yaml's text encoder must be named by its full path there."""
-    models = data / "models" / "Stable-diffusion"
-    models.mkdir(parents=True)
-    source = BUNDLED / "tiny-sd"
-    (models / "tiny-sd.safetensors").symlink_to(source / "tiny-sd.safetensors")
-    yaml = (source / "tiny-sd.yaml").read_text()
-    assert "version: text_encoder" in yaml
-    folder = source / "text_encoder"
-    (models / "tiny-sd.yaml").write_text(yaml.replace("version: text_encoder", f"version: {folder}"))
+from webui_server import BUNDLED, WebUI, find_root, running
 
 
 @pytest.fixture(scope="session")
 def webui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebUI]:
     root = find_root()
-    data = tmp_path_factory.mktemp("webui")
-    place_checkpoint(data)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    log = data / "server.log"
-    flags = [
-        "--skip-prepare-environment",
-        "--skip-install",
-        "--skip-python-version-check",
-        "--skip-torch-cuda-test",
-        "--skip-version-check",
-        "--use-cpu",
-        "all",
-        "--no-half",
-        "--precision",
-        "full",
-        "--api",
-        "--no-download-sd-model",
-        "--do-not-download-clip",
-        "--disable-console-progressbars",
-    ]
-    command = [str(root / "venv/bin/python"), "launch.py", *flags, "--data-dir", str(data), "--port", str(port)]
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
-    environment.pop("PYTHONPATH", None)
-    with open(log, "wb") as stream:
-        server = subprocess.Popen(
-            command, cwd=root, env=environment, stdout=stream, stderr=subprocess.STDOUT, start_new_session=True
-        )
-    try:
-        deadline = time.monotonic() + START_TIMEOUT_S
-        while "Startup time" not in log.read_text(errors="replace"):
-            if server.poll() is not None or time.monotonic() > deadline:
-                pytest.fail(f"the WebUI did not start:\n{log.read_text(errors='replace')[-3000:]}")
-            time.sleep(0.5)
-        yield WebUI(url=f"http://127.0.0.1:{port}", data=data, log=log)
-    finally:
-        os.killpg(server.pid, signal.SIGTERM)
-        try:
-            server.wait(20)
-        except subprocess.TimeoutExpired:
-            os.killpg(server.pid, signal.SIGKILL)
-            server.wait()
+    if not (BUNDLED / "tiny-sd" / "tiny-sd.safetensors").is_file():
+        pytest.skip("the bundled tiny-sd is not here")
+    with running(root, tmp_path_factory.mktemp("webui")) as server:
+        yield server

@@ -8,11 +8,10 @@ import io
 import numpy as np
 import pytest
 from PIL import Image
+from webui_server import BUNDLED, WebUI
 
 from lib_hps.hosts.standalone.pipeline import Pipeline, load_pipeline
 from lib_hps.hosts.standalone.request import GenerationRequest
-
-from .conftest import BUNDLED, WebUI
 
 # (sampler there, schedule there, sampler here): largest difference measured is 1 of 255
 SAMPLERS = [

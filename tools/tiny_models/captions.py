@@ -101,7 +101,8 @@ def write_clip_tokenizer(merges: list[tuple[str, str]], folder: Path) -> None:
 
 def write_open_clip_merges(merges: list[tuple[str, str]], file: Path) -> None:
     """The gzip file that open_clip's SimpleTokenizer(bpe_path=...) reads; the same ids as the folder above."""
-    text = "\n".join(["#version: 0.2", *(" ".join(m) for m in merges)]) + "\n"
+    # no newline at the end: open_clip would count an empty merge
+    text = "\n".join(["#version: 0.2", *(" ".join(m) for m in merges)])
     with open(file, "wb") as raw, gzip.GzipFile(filename="", fileobj=raw, mode="wb", mtime=0) as zipped:
         zipped.write(text.encode())
 
