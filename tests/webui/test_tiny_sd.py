@@ -13,6 +13,7 @@ from webui_server import BUNDLED, WebUI
 from lib_hps.hosts.standalone.pipeline import Pipeline, load_pipeline
 from lib_hps.hosts.standalone.request import GenerationRequest
 
+pytestmark = pytest.mark.timeout(900)
 # (sampler there, schedule there, sampler here): largest difference measured is 1 of 255
 SAMPLERS = [
     ("DDIM", "Automatic", "DDIM"),

@@ -12,6 +12,7 @@ import argparse
 import json
 import logging
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -62,7 +63,7 @@ class Run:
         write_open_clip_merges(self.merges, work / "merges.txt.gz")
         self.tokenizer = CLIPTokenizer.from_pretrained(str(work / "tokenizer"))
         self.clip_tokenizer = Tokenizer(work / "merges.txt.gz")
-        self.figures: dict[str, object] = {}
+        self.figures: dict[str, Any] = {}
 
     def autoencoder(self) -> None:
         from .vae import train_vae
@@ -122,7 +123,6 @@ class Run:
         for name, (recipe, model) in self.scorer_models.items():
             source = ChoiceSource(recipe, self.emoji, self.pictures, generated if name == "tiny-hps" else None)
             figures = self.figures[name]
-            assert isinstance(figures, dict)
             figures["choice of 4, before"] = choice_accuracy(model, source, self.clip_tokenizer)
             train_on_choices(recipe, model, source, self.clip_tokenizer, self.work)
             figures["choice of 4, after"] = choice_accuracy(model, source, self.clip_tokenizer)
@@ -134,12 +134,18 @@ class Run:
         contact_sheet(self.sheets, docs / "tiny-sd.png")
 
     def publish(self, out: Path) -> None:
+        from .cards import write_scorer_card, write_tiny_sd_card
+        from .evaluate import CFG, STEPS
         from .export import export_tiny_sd
         from .publish import publish_scorer
 
-        export_tiny_sd(self.model.unet, self.vae, self.model.text, self.merges, out / "tiny-sd")
+        parts = {"unet": self.model.unet, "vae": self.vae, "text": self.model.text}
+        export_tiny_sd(**parts, merges=self.merges, folder=out / "tiny-sd")
+        facts = {"vocabulary": len(self.tokenizer), "count": len(self.emoji), "cfg": CFG, "steps": STEPS}
+        write_tiny_sd_card(self.figures["tiny-sd"], parts, facts, out / "tiny-sd")
         for name, (recipe, model) in self.scorer_models.items():
             publish_scorer(recipe, model, self.merges, out / name)
+            write_scorer_card(name, self.figures[name], out / name)
 
     def _note(self) -> None:
         (self.work / "figures.json").write_text(json.dumps(self.figures, indent=1))
