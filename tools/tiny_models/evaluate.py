@@ -17,7 +17,7 @@ from .judge import CONCEPTS, Judge, named_among
 from .vae import decode
 
 SEEDS = 4
-CFG = 5.0
+CFG = 4.0
 STEPS = 20
 
 

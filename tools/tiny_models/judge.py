@@ -95,7 +95,7 @@ def train_judge(emoji: list[Emoji], pictures: np.ndarray, folder: Path, *, witho
     """Train on all styles, or leave one out to see how the judge does on pictures of an artist it does not know."""
     name = "judge" if without_style is None else f"judge-without-{STYLES[without_style]}"
     torch.manual_seed(7)
-    judge = Judge(len(emoji)).to(device(), memory_format=torch.channels_last)
+    judge = Judge(len(emoji)).to(device())
     styles = [s for s in range(len(STYLES)) if s != without_style]
     rgba = premultiply(pictures[:, styles].reshape(-1, *pictures.shape[2:]))
 
@@ -105,7 +105,7 @@ def train_judge(emoji: list[Emoji], pictures: np.ndarray, folder: Path, *, witho
             compose(rgba[rows], draw_backgrounds(BATCH, generator), generator, scale=(0.7, 1.1)), generator
         )
         with torch.autocast(device().type, dtype=torch.bfloat16):
-            logits = judge(images.to(device(), memory_format=torch.channels_last))
+            logits = judge(images.to(device()))
         return F.cross_entropy(logits.float(), (rows // len(styles)).to(device()), label_smoothing=0.05)
 
     return train(Stage(name=name, steps=1200, lr=1e-3, weight_decay=0.05), judge, loss_of, folder)

@@ -88,11 +88,13 @@ class Run:
         self.judge = train_judge(self.emoji, self.pictures, self.work)
         shares, self.sheets = judge_generated(self.model, self.vae, self.tokenizer, self.judge, self.emoji)
         real = {s: judge_real(self.judge, self.emoji, self.pictures, i) for i, s in enumerate(STYLES)}
+        self.figures["tiny-sd"] = {"generated": shares, "real": real}
+        self._note()
         unseen = {}
         for i, style in enumerate(STYLES):
             apart = train_judge(self.emoji, self.pictures, self.work, without_style=i)
             unseen[style] = judge_real(apart, self.emoji, self.pictures, i)
-        self.figures["tiny-sd"] = {"generated": shares, "real": real, "real, an artist the judge never saw": unseen}
+        self.figures["tiny-sd"]["real, an artist the judge never saw"] = unseen
         self._note()
 
     def scorers(self) -> None:
