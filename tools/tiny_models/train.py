@@ -39,7 +39,7 @@ def main() -> None:
         run.publish(arguments.out)
 
 
-STAGES = ["autoencoder", "text", "diffusion", "judging", "scorers", "choosing"]
+STAGES = ["autoencoder", "text", "diffusion", "sharpening", "judging", "scorers", "choosing"]
 
 
 class Run:
@@ -79,6 +79,11 @@ class Run:
         from .diffusion import train_diffusion
 
         self.model = train_diffusion(self.emoji, self.pictures, self.vae, self.text_encoder, self.tokenizer, self.work)
+
+    def sharpening(self) -> None:
+        from .vae import sharpen_decoder
+
+        self.vae = sharpen_decoder(self.vae, self.pictures, self.work)
 
     def judging(self) -> None:
         from .emoji import STYLES

@@ -16,6 +16,7 @@ from .loop import Stage, device, train
 SCALE_FACTOR = 0.18215
 CHANNELS = (32, 32, 64, 96)
 STAGE = Stage(name="vae", steps=2500, lr=1e-3, ema_decay=0.995)
+DECODER_STAGE = Stage(name="decoder", steps=1800, lr=6e-4, ema_decay=0.995)
 BATCH = 32
 POSTERIOR_STD = 0.05  # of the whitened latents, the same everywhere: a learned spread collapses at this size
 SPREAD_PENALTY = 1e-3
@@ -54,6 +55,25 @@ def train_vae(pictures: np.ndarray, folder: Path) -> AutoencoderKL:
     train(STAGE, vae, loss_of, folder)
     _whiten(vae, rgba)
     return vae
+
+
+def sharpen_decoder(vae: AutoencoderKL, pictures: np.ndarray, folder: Path) -> AutoencoderKL:
+    """Train the decoder further on the finished latents; the encoder stays, so the UNet need not know."""
+    vae.requires_grad_(False)
+    vae.decoder.requires_grad_(True)
+    rgba = premultiply(pictures.reshape(-1, *pictures.shape[2:]))
+
+    def loss_of(generator: torch.Generator) -> torch.Tensor:
+        rows = torch.randint(len(rgba), (BATCH,), generator=generator)
+        images = compose(rgba[rows], draw_backgrounds(BATCH, generator), generator)
+        # a little noise: what the UNet makes is never quite what the encoder would
+        latents = encode(vae, images)
+        latents = latents + 2 * POSTERIOR_STD * torch.randn(latents.shape, generator=generator)
+        with torch.autocast(device().type, dtype=torch.bfloat16):
+            restored = vae.decode(latents.to(device()) / SCALE_FACTOR).sample
+        return _pixel_loss(restored.float(), images.to(device()))
+
+    return train(DECODER_STAGE, vae, loss_of, folder)
 
 
 @torch.no_grad()
