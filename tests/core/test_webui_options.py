@@ -42,7 +42,7 @@ def test_a_damaged_infotext_changes_nothing() -> None:
     assert pasted({"Script": "HPS", "HPS options": '{"keep":"many"}'}, "keep") is None
 
 
-@pytest.mark.parametrize("at, wrong", [(0, " "), (1, -1), (1, 2.5), (2, "x"), (3, "Some"), (4, "nan"), (5, "Burn")])
+@pytest.mark.parametrize(("at", "wrong"), [(0, " "), (1, -1), (1, 2.5), (2, "x"), (3, "Some"), (4, "nan"), (5, "Burn")])
 def test_wrong_values_are_named(at: int, wrong: object) -> None:
     args = [*ARGS[:at], wrong, *ARGS[at + 1 :]]
     with pytest.raises(InputError):

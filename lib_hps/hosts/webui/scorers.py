@@ -1,13 +1,14 @@
-"""The one scorer that the WebUI holds: loaded at first use, off the GPU after the job, replaced when another is asked."""
+"""The one scorer that the WebUI holds: loaded at first use, off the GPU after the job, replaced by the next."""
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from modules import shared
 from PIL import Image
 
 from lib_hps.errors import HpsError
@@ -47,7 +48,12 @@ class ScorerHolder:
         with self._lock:
             if self._scorer is None or self._name != name:
                 self.unload(drop=True)
-                self._scorer = load_scorer(_as_path(name), device=features.device(), weights_dir=features.weights_dir())
+                self._scorer = load_scorer(
+                    _as_path(name),
+                    device=features.device(),
+                    weights_dir=features.weights_dir(),
+                    progress=_progress(name),
+                )
                 self._name = name
             return self._scorer
 
@@ -69,7 +75,7 @@ class ScorerHolder:
             return Judged(tuple(self.score(name, images, prompts)))
         except HpsError as error:
             problem = str(error)
-        except Exception as error:  # noqa: BLE001 - whatever it was, the pictures matter more
+        except Exception as error:  # whatever it was, the pictures matter more
             log.exception("scoring failed")
             problem = f"{type(error).__name__}: {error}"
         log.warning("HPS: %s is not available, pictures stay unsorted. %s", name, problem)
@@ -110,6 +116,16 @@ def choices() -> list[str]:
     known = infos()
     here = [info.name for info in known if info.is_available]
     return [*here, *trained_files(), *(i.name for i in known if not i.is_available and i.is_downloadable)]
+
+
+def _progress(name: str) -> Callable[[int, int | None], None]:
+    """Shows a download below the WebUI's progress bar."""
+
+    def show(done: int, total: int | None) -> None:
+        share = f"{100 * done // total} %" if total else f"{done >> 20} MiB"
+        shared.state.textinfo = f"Downloading {name}: {share}"
+
+    return show
 
 
 def _as_path(name: str) -> str:
