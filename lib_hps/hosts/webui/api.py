@@ -10,7 +10,7 @@ from typing import Any
 
 from fastapi import APIRouter, Depends, FastAPI, HTTPException
 from modules.call_queue import queue_lock
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from pydantic import BaseModel
 
 from lib_hps import __version__
@@ -19,7 +19,7 @@ from lib_hps.scoring.images import MAX_PIXELS
 
 from .auth import require_user
 from .options import SCRIPT_TITLE, Options
-from .scorers import ScorerHolder, infos
+from .scorers import ScorerHolder, infos, is_named
 
 MAX_IMAGES = 64
 MAX_IMAGE_BYTES = 32 << 20
@@ -55,7 +55,7 @@ def decode_image(text: str) -> Image.Image:
         if image.width * image.height > MAX_PIXELS:
             raise HTTPException(413, f"A picture may have at most {MAX_PIXELS:,} pixels.")
         image.load()
-    except (binascii.Error, UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+    except (binascii.Error, Image.DecompressionBombError, OSError, SyntaxError, ValueError) as error:
         raise HTTPException(422, f"Not a picture in base64: {error}") from error
     return image
 
@@ -74,6 +74,8 @@ def score(holder: ScorerHolder, request: ScoreRequest) -> ScoreResponse:
     """
     if not 0 < len(request.images) <= MAX_IMAGES:
         raise HTTPException(413 if request.images else 422, f"Send 1 to {MAX_IMAGES} pictures.")
+    if not is_named(request.scorer):
+        raise HTTPException(422, f"There is no scorer {request.scorer!r}; /hps/v1/scorers lists them.")
     prompts = request.prompt if isinstance(request.prompt, list) else [request.prompt] * len(request.images)
     images = [decode_image(image) for image in request.images]
     try:

@@ -36,7 +36,7 @@ def _same(given: str, known: str | None) -> bool:
 
 
 def _has_page_login(app: Any, request: Request) -> bool:
-    """True if the request bears the cookie of somebody logged in to the page; gradio 4 adds its app's id to the name."""
+    """True if the request bears the cookie of somebody logged in to the page; gradio 4 adds an id to its name."""
     tokens = getattr(app, "tokens", {})
     suffix = getattr(app, "cookie_id", None)
     names = (*_COOKIES, *(f"{name}-{suffix}" for name in _COOKIES if suffix))

@@ -77,17 +77,15 @@ def with_hires(p: Any, picture: Picture) -> Picture | None:
     own.enable_hr, own.n_iter, own.batch_size = True, 1, 1
     own.prompt, own.negative_prompt = picture.prompt, picture.negative
     own.seed, own.subseed = picture.seed, picture.subseed
-    for name, style in (
-        ("hr_prompt", "apply_styles_to_prompt"),
-        ("hr_negative_prompt", "apply_negative_styles_to_prompt"),
-    ):
-        if getattr(p, name, ""):
-            setattr(own, name, getattr(shared.prompt_styles, style)(getattr(p, name), p.styles))
+    styles = shared.prompt_styles
+    if p.hr_prompt:
+        own.hr_prompt = styles.apply_styles_to_prompt(p.hr_prompt, p.styles)
+    if p.hr_negative_prompt:
+        own.hr_negative_prompt = styles.apply_negative_styles_to_prompt(p.hr_negative_prompt, p.styles)
     own.styles = []
     processed = processing.process_images(own)
     notes = getattr(own, RUN_ATTRIBUTE)
     found = pictures_of(processed, own, first_position=picture.position, incomplete_batches=notes.incomplete)
     if not found or found[0].is_incomplete:
         return None
-    found[0].position = picture.position
     return found[0]

@@ -23,6 +23,7 @@ class Picture:
         position: among all pictures of the run, in the order of generation.
         extras: masks and composites that the WebUI returns beside an inpainted picture.
         is_incomplete: Interrupt or Skip cut it short; it is shown, but not judged.
+        place: rank among all judged pictures of the run, `2/8`.
     """
 
     image: Image.Image
@@ -36,7 +37,12 @@ class Picture:
     extras: list[Image.Image] = field(default_factory=list)
     is_incomplete: bool = False
     score: float | None = None
-    rank: int | None = None
+    place: str = ""
+
+    @property
+    def label(self) -> str:
+        """`2/8  0.2731`, or "" without a score."""
+        return f"{self.place}  {score_text(self.score)}" if self.score is not None else ""
 
 
 def pictures_of(processed: Any, p: Any, *, first_position: int, incomplete_batches: Set[int]) -> list[Picture]:
@@ -70,15 +76,15 @@ def pictures_of(processed: Any, p: Any, *, first_position: int, incomplete_batch
     ]
 
 
-def write_score(picture: Picture, *, scorer: str, total: int) -> None:
+def write_score(picture: Picture, *, scorer: str, rank: int, total: int) -> None:
     """Add `HPS: 0.2731, HPS scorer: hps-v2.1, HPS rank: 2/8` to the picture's infotext, where they are not yet."""
     if picture.score is None:
         return
     words = [f"HPS: {score_text(picture.score)}"]
     if f"{SCORER_KEY}: " not in picture.infotext:
         words.append(f"{SCORER_KEY}: {quote(scorer)}")
-    if picture.rank is not None:
-        words.append(f"HPS rank: {rank_text(picture.rank, total)}")
+    picture.place = rank_text(rank, total)
+    words.append(f"HPS rank: {picture.place}")
     picture.infotext = f"{picture.infotext}, {', '.join(words)}"
     if "parameters" in picture.image.info:
         picture.image.info["parameters"] = picture.infotext

@@ -8,7 +8,7 @@ from typing import Any
 
 from modules import images, processing, shared
 
-from lib_hps.rerank import Selection, best_first, is_enough, plan_rounds, rank_text, score_text, select
+from lib_hps.rerank import Selection, best_first, is_enough, plan_rounds, score_text, select
 
 from . import features, saving
 from .drawing import draw_label
@@ -46,13 +46,14 @@ class Rerank:
             if draws_hires:
                 kept = self._draw_hires(kept)
         finally:
-            p.enable_hr = draws_hires or getattr(p, "enable_hr", False)
+            if draws_hires:
+                p.enable_hr = True
             self.holder.rest(keep_loaded=bool(getattr(shared.opts, "hps_keep_loaded", False)))
         self._rank(pictures, kept, selection)
         rejected = [pictures[i] for i in selection.rejected]
         self._save(kept, rejected)
         self._tell(pictures, kept, selection)
-        return self._processed(kept)
+        return self._processed(kept, made_by=pictures[0].p if pictures else p)
 
     def _generate(self) -> list[Picture]:
         options, p = self.options, self.p
@@ -60,19 +61,14 @@ class Rerank:
         plan = plan_rounds(
             candidates=options.candidates, batch_count=p.n_iter, batch_size=p.batch_size, stops_early=stops_early
         )
+        is_relative = options.scorer.startswith("ensemble:")  # judges pictures among those of the same call only
         pictures: list[Picture] = []
         for new in generate_rounds(p, plan):
             pictures += new
-            self._judge(new)
+            self._judge(pictures if is_relative else new)
             if stops_early and is_enough([picture.score for picture in pictures], options.wanted):
                 break
-        if not stops_early and self._is_relative(pictures):
-            self._judge(pictures)
         return pictures
-
-    def _is_relative(self, pictures: Sequence[Picture]) -> bool:
-        """Ensembles compare pictures of one call with each other; with several rounds all are judged once more."""
-        return self.options.scorer.startswith("ensemble:") and len({id(picture.p) for picture in pictures}) > 1
 
     def _judge(self, pictures: Sequence[Picture]) -> None:
         """Give scores to the finished ones among `pictures`."""
@@ -103,8 +99,7 @@ class Rerank:
         scored = [p for p in kept if p.score is not None]
         rejected = [pictures[i] for i in selection.rejected]
         for rank, picture in enumerate([*scored, *rejected], start=1):
-            picture.rank = rank
-            write_score(picture, scorer=self.options.scorer, total=len(scored) + len(rejected))
+            write_score(picture, scorer=self.options.scorer, rank=rank, total=len(scored) + len(rejected))
 
     def _save(self, kept: Sequence[Picture], rejected: Sequence[Picture]) -> None:
         do_not_save, rest = self.p.do_not_save_samples, self.options.rest
@@ -122,9 +117,9 @@ class Rerank:
             least = score_text(selection.threshold or 0.0)
             self.p.comment(f"HPS: none of {len(pictures)} pictures reached {least}; the best has {score_text(best)}.")
 
-    def _processed(self, kept: Sequence[Picture]) -> Any:
+    def _processed(self, kept: Sequence[Picture], *, made_by: Any) -> Any:
         p = self.p
-        shown = [self._shown(picture, len(kept)) for picture in kept]
+        shown = [self._shown(picture) for picture in kept]
         infotexts = [picture.infotext for picture in kept]
         grid = self._grid(shown, infotexts)
         for picture in kept:
@@ -134,7 +129,7 @@ class Rerank:
             shown.insert(0, grid)
             infotexts.insert(0, infotexts[0])
         result = processing.Processed(
-            p,
+            made_by,
             shown,
             seed=kept[0].seed if kept else p.seed,
             subseed=kept[0].subseed if kept else p.subseed,
@@ -146,13 +141,12 @@ class Rerank:
             index_of_first_image=0 if grid is None else 1,
             infotexts=infotexts,
         )
-        result.extra_generation_params = {**p.extra_generation_params, "HPS message": "\n".join(p.comments)}
+        result.extra_generation_params = {**made_by.extra_generation_params, "HPS message": "\n".join(p.comments)}
         return result
 
-    def _shown(self, picture: Picture, total: int) -> Any:
-        if picture.score is None or picture.rank is None or not getattr(shared.opts, "hps_draw_score", False):
-            return picture.image
-        return draw_label(picture.image, f"{rank_text(picture.rank, total)}  {score_text(picture.score)}")
+    def _shown(self, picture: Picture) -> Any:
+        is_drawn = bool(picture.label) and getattr(shared.opts, "hps_draw_score", False)
+        return draw_label(picture.image, picture.label) if is_drawn else picture.image
 
     def _grid(self, shown: list[Any], infotexts: list[str]) -> Any:
         """The grid of what is kept, best first, by the WebUI's own settings; None where it makes none."""

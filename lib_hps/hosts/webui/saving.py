@@ -26,7 +26,7 @@ def save(picture: Picture, *, to_reject_folder: bool = False) -> str:
     """Save one picture with its infotext, named by the user's pattern; returns the path."""
     p = copy.copy(picture.p)
     p.iteration, p.batch_index = divmod(picture.position, p.batch_size)
-    p.hps_score, p.hps_rank = picture.score, picture.rank
+    p.hps_score, p.hps_rank = picture.score, picture.place.partition("/")[0]
     folder = os.path.join(p.outpath_samples, REJECT_FOLDER) if to_reject_folder else p.outpath_samples
     suffix = file_suffix(picture.score) if getattr(shared.opts, "hps_file_suffix", False) else ""
     path, _ = images.save_image(
@@ -51,8 +51,7 @@ def add_patterns() -> None:
         return images.NOTHING_AND_SKIP_PREVIOUS_TEXT if value is None else score_text(value)
 
     def rank(generator: Any) -> Any:
-        value = getattr(generator.p, "hps_rank", None)
-        return images.NOTHING_AND_SKIP_PREVIOUS_TEXT if value is None else value
+        return getattr(generator.p, "hps_rank", "") or images.NOTHING_AND_SKIP_PREVIOUS_TEXT
 
     images.FilenameGenerator.replacements.update(zip(_PATTERNS, (score, rank), strict=True))
 

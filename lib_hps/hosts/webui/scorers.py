@@ -13,6 +13,7 @@ from PIL import Image
 
 from lib_hps.errors import HpsError
 from lib_hps.scoring import list_scorers, load_scorer
+from lib_hps.scoring.ensemble import PREFIX, parse_ensemble
 
 from . import features
 
@@ -116,6 +117,17 @@ def choices() -> list[str]:
     known = infos()
     here = [info.name for info in known if info.is_available]
     return [*here, *trained_files(), *(i.name for i in known if not i.is_available and i.is_downloadable)]
+
+
+def is_named(name: str) -> bool:
+    """True for a known scorer, a file in the weights folder, or an ensemble of those; never for a path elsewhere.
+
+    Raises:
+        InputError: an ensemble that cannot be read.
+    """
+    members = [member for member, _ in parse_ensemble(name)] if name.startswith(PREFIX) else [name]
+    allowed = {*(info.name for info in infos()), *trained_files()}
+    return set(members) <= allowed
 
 
 def _progress(name: str) -> Callable[[int, int | None], None]:

@@ -12,7 +12,7 @@ from modules.call_queue import queue_lock
 
 from lib_hps.errors import HpsError, InputError
 from lib_hps.infotext import read_generation
-from lib_hps.rerank import best_first, score_text
+from lib_hps.rerank import best_first, is_score, score_text
 
 from . import scorers
 from .scorers import ScorerHolder
@@ -28,7 +28,7 @@ def hidden_arguments(elem_id: Callable[[str], str]) -> list[Any]:
         gr.Textbox(label="Scorer of this generation", value="", visible=False, elem_id=elem_id("scorer")),
     ]
     for component in components:
-        component.do_not_save_to_config = True
+        setattr(component, "do_not_save_to_config", True)  # noqa: B010 - the WebUI's mark, unknown to gradio
     return components
 
 
@@ -42,6 +42,8 @@ def score_folder(
         least: pictures below it are left out of the view; None shows all. Nothing on disk changes.
     """
     root = Path(folder).expanduser()
+    if getattr(shared.cmd_opts, "hide_ui_dir_config", False):
+        return [], "Folders cannot be chosen here: the WebUI runs with --hide-ui-dir-config."
     if not folder.strip() or not root.is_dir():
         return [], f"There is no folder {folder!r}."
     files = sorted(file for file in root.iterdir() if file.suffix.lower() in _SUFFIXES)[:_MOST_PICTURES]
@@ -63,7 +65,7 @@ def score_folder(
     except HpsError as error:
         return [], str(error)
     scores = [one.score for one in scored]
-    shown = [i for i in best_first(scores) if scores[i] is not None and (least is None or scores[i] >= least)]
+    shown = [i for i in best_first(scores) if is_score(scores[i]) and (least is None or (scores[i] or 0.0) >= least)]
     line = f"{len(shown)} of {len(files)} pictures; {unreadable} without a prompt were left out."
     return [(str(usable[i]), f"{score_text(scores[i] or 0.0)}  {usable[i].name}") for i in shown], line
 

@@ -1,7 +1,7 @@
-"""What the always-visible twin of the script does: a selectable script gets no hooks, and "score every image" needs some.
+"""What the always-visible twin of the script does: a selectable script gets no hooks, "score every image" needs some.
 
-A picture is judged when the WebUI writes its infotext: after hires fix, refiner, face restoration and the postprocessing
-of every other extension, whatever their order; a grid has no such moment and is never judged.
+A picture is judged when the WebUI writes its infotext: after hires fix, refiner, face restoration and what other
+extensions do to it, whatever their order; a grid has no such moment and is never judged.
 """
 
 from __future__ import annotations
@@ -31,7 +31,9 @@ class EveryImage:
 
     def note(self, p: Any, pp: Any) -> None:
         """Remember the hook's parameter, not its picture: what other extensions put there later is the final one."""
-        self._pending[p.iteration, p.batch_index] = pp
+        place = (p.iteration, p.batch_index)
+        self._pending[place] = pp
+        self._scores.pop(place, None)
 
     def __call__(self, p: Any, index: int, use_main_prompt: bool = False, **_: Any) -> str | None:
         """The value of `HPS` in the infotext of one picture; None for the grid's."""
