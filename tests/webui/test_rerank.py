@@ -122,7 +122,7 @@ def test_hires_fix_draws_the_kept_only(webui: WebUI) -> None:
     hires = {"enable_hr": True, "hr_scale": 2, "denoising_strength": 0.5, "hr_upscaler": "Latent"}
     run = Run(webui, options={"keep": 1, "hires_for_kept": True}, **hires)
     assert run.images[-1].size == (128, 128)
-    assert run.generations[0].settings["Hires upscale"] == "2"
+    assert run.generations[0].settings["Hires upscale"] in ("2", "2.0")
     again = Run(webui, seed=run.seeds[0], n_iter=1, batch_size=1, **hires)
     assert pixels(again.images[-1]) == pixels(run.images[-1])
 
