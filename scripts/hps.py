@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from modules import script_callbacks, scripts, shared
 
-from lib_hps.hosts.webui import api, saving, scorers, settings, tab, twin
+from lib_hps.hosts.webui import api, saving, scorers, settings, tab, twin, xyz
 from lib_hps.hosts.webui.options import SCRIPT_TITLE, Options
 from lib_hps.hosts.webui.run import Rerank
 from lib_hps.hosts.webui.widgets import build_form
@@ -78,6 +78,7 @@ def _unload():
 
 
 saving.add_patterns()
+script_callbacks.on_before_ui(lambda: xyz.add_axes(scripts.scripts_data))
 script_callbacks.on_ui_settings(settings.add_settings)
 script_callbacks.on_ui_tabs(lambda: tab.build_tab(HOLDER))
 script_callbacks.on_app_started(lambda demo, app: api.add_routes(app, HOLDER))

@@ -12,9 +12,11 @@ from modules import shared
 
 from lib_hps.rerank import score_text
 
+from .drawing import draw_label
 from .generate import notes_of
 from .options import SCORER_KEY
 from .scorers import ScorerHolder
+from .xyz import SCORER_ATTRIBUTE
 
 KEY = "HPS"
 _ATTRIBUTE = "hps_every_image"
@@ -35,6 +37,11 @@ class EveryImage:
         self._pending[place] = pp
         self._scores.pop(place, None)
 
+    @property
+    def first_score(self) -> float | None:
+        """Of the first picture, the one that a plot shows."""
+        return self._scores.get((0, 0))
+
     def __call__(self, p: Any, index: int, use_main_prompt: bool = False, **_: Any) -> str | None:
         """The value of `HPS` in the infotext of one picture; None for the grid's."""
         place = (p.iteration, index)
@@ -51,14 +58,15 @@ class EveryImage:
 
 def start(p: Any, holder: ScorerHolder, *, is_asked: bool, scorer: str) -> None:
     """Before a generation: arrange that every picture gets its score, if the setting or the request wants it."""
-    is_wanted = is_asked or getattr(shared.opts, "hps_score_every_image", False)
+    of_axis = getattr(p, SCORER_ATTRIBUTE, "")
+    is_wanted = is_asked or of_axis or getattr(shared.opts, "hps_score_every_image", False)
     if not is_wanted or notes_of(p) is not None:
         return
-    name = scorer or getattr(shared.opts, "hps_scorer", "") or "hps-v2.1"
+    name = of_axis or scorer or getattr(shared.opts, "hps_scorer", "") or "hps-v2.1"
     every = EveryImage(holder, name)
     setattr(p, _ATTRIBUTE, every)
-    p.extra_generation_params[KEY] = every
-    p.extra_generation_params[SCORER_KEY] = name
+    # a dictionary of its own: the cells of a plot share theirs
+    p.extra_generation_params = {**p.extra_generation_params, KEY: every, SCORER_KEY: name}
 
 
 def note_image(p: Any, pp: Any) -> None:
@@ -81,5 +89,9 @@ def finish(p: Any, processed: Any, holder: ScorerHolder) -> None:
     if every is None:
         return
     holder.rest(keep_loaded=bool(getattr(shared.opts, "hps_keep_loaded", False)))
+    first = processed.index_of_first_image
+    score = every.first_score
+    if getattr(p, SCORER_ATTRIBUTE, "") and score is not None and len(processed.images) > first:
+        processed.images[first] = draw_label(processed.images[first], score_text(score))
     if every.problem:
         processed.comments += f"HPS: the pictures were not scored. {every.problem}\n"
