@@ -28,7 +28,7 @@ def press_while_running(webui: WebUI, button: str, *, after_progress: float) -> 
 def test_interrupt_keeps_what_was_finished(webui: WebUI, stops_early: bool) -> None:
     presser = press_while_running(webui, "interrupt", after_progress=0.3)
     options = {"minimum_kind": "Score", "minimum": -9 if not stops_early else 9, "stops_early": stops_early}
-    run = Run(webui, options={**options, "rest": "Save as well"}, n_iter=6, steps=20, save_images=True)
+    run = Run(webui, options={**options, "rest": "Save as well"}, n_iter=6, steps=8, save_images=True)
     presser.join()
     assert len(run.files) % 2 == 0
     assert 2 <= len(run.files) < 12
@@ -40,7 +40,7 @@ def test_interrupt_keeps_what_was_finished(webui: WebUI, stops_early: bool) -> N
 
 def test_a_skipped_batch_is_shown_last_and_not_judged(webui: WebUI) -> None:
     presser = press_while_running(webui, "skip", after_progress=0.05)
-    run = Run(webui, options={}, n_iter=3, steps=20, save_images=True)
+    run = Run(webui, options={}, n_iter=3, steps=8, save_images=True)
     presser.join()
     assert len(run.generations) == 6
     assert ["HPS" in g.settings for g in run.generations] == [True] * 4 + [False] * 2

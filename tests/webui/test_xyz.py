@@ -12,7 +12,7 @@ def test_cells_are_scored_by_the_scorer_of_their_column(webui: WebUI) -> None:
     info = next(s for s in webui.get("/sdapi/v1/script-info") if s["name"] == "x/y/z plot" and not s["is_img2img"])
     labels = next(a["choices"] for a in info["args"] if a["label"] == "X type")
     args = [argument.get("value") for argument in info["args"]]
-    args[0], args[1] = labels.index("[HPS] Scorer"), "tiny-hps, tiny-holdout"
+    args[0], args[2] = labels.index("[HPS] Scorer"), ["tiny-hps", "tiny-holdout"]
     args[3] = args[6] = labels.index("Nothing")
     include_lone = next(i for i, a in enumerate(info["args"]) if a["label"] == "Include Sub Images")
     args[include_lone] = True
