@@ -17,13 +17,14 @@ ALLOWED: dict[str, set[str]] = {
     **{leaf: set() for leaf in LEAVES},
     "scoring": set(),
     "noise": set(),
+    "rerank": set(),
     "ranking": {"noise"},
     "session": {"ranking", "scoring", "noise"},
     "preferences": {"session", "ranking", "scoring", "noise"},
     "training": {"preferences", "scoring", "noise"},
     "board": {"session", "preferences", "ranking", "scoring", "noise"},
-    "hosts": {"board", "session", "preferences", "training", "ranking", "scoring", "noise"},
-    "cli": {"hosts", "board", "session", "preferences", "training", "ranking", "scoring", "noise"},
+    "hosts": {"board", "session", "preferences", "training", "ranking", "rerank", "scoring", "noise"},
+    "cli": {"hosts", "board", "session", "preferences", "training", "ranking", "rerank", "scoring", "noise"},
 }
 HEAVY = {"torch", "open_clip", "diffusers", "transformers", "gradio", "accelerate", "torchvision", "huggingface_hub"}
 
@@ -88,7 +89,7 @@ def test_a_wrong_direction_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert {"lib_hps.board", "modules.shared"} <= set(wrong_directions(wrong))
 
 
-@pytest.mark.parametrize("module", ["lib_hps", "lib_hps.scoring", "lib_hps.infotext", "lib_hps.cli"])
+@pytest.mark.parametrize("module", ["lib_hps", "lib_hps.scoring", "lib_hps.infotext", "lib_hps.rerank", "lib_hps.cli"])
 def test_importing_the_core_loads_nothing_heavy(module: str) -> None:
     code = f"import sys, {module}; print(*sorted(m for m in sys.modules if '.' not in m))"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd=ROOT)

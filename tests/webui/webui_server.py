@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -47,6 +48,10 @@ class WebUI:
         with urllib.request.urlopen(request, timeout=240) as response:
             return json.load(response)
 
+    def get(self, path: str) -> Any:
+        with urllib.request.urlopen(self.url + path, timeout=60) as response:
+            return json.load(response)
+
 
 def place_checkpoint(data: Path) -> None:
     """Lay the bundled tiny-sd into the data folder; the yaml's text encoder must be named by its full path there."""
@@ -60,10 +65,17 @@ def place_checkpoint(data: Path) -> None:
     (models / "tiny-sd.yaml").write_text(yaml.replace("version: text_encoder", f"version: {folder}"))
 
 
+def place_extension(data: Path) -> None:
+    """Lay this repository into the data folder's extensions, as a clone would lie there."""
+    (data / "extensions").mkdir()
+    (data / "extensions" / "sd-webui-hps").symlink_to(BUNDLED.parents[1])
+
+
 @contextmanager
-def running(root: Path, data: Path) -> Iterator[WebUI]:
-    """Start the WebUI in `root` on the data folder `data`, with the bundled checkpoint, and stop it again."""
+def running(root: Path, data: Path, *more_flags: str) -> Iterator[WebUI]:
+    """Start the WebUI in `root` on the data folder `data`, with this extension and checkpoint, and stop it again."""
     place_checkpoint(data)
+    place_extension(data)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -83,6 +95,7 @@ def running(root: Path, data: Path) -> Iterator[WebUI]:
         "--no-download-sd-model",
         "--do-not-download-clip",
         "--disable-console-progressbars",
+        *more_flags,
     ]
     command = [str(root / "venv/bin/python"), "launch.py", *flags, "--data-dir", str(data), "--port", str(port)]
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}

@@ -1,0 +1,145 @@
+"""The one scorer that the WebUI holds: loaded at first use, off the GPU after the job, replaced by the next."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from modules import shared
+from PIL import Image
+
+from lib_hps.errors import HpsError
+from lib_hps.scoring import list_scorers, load_scorer
+from lib_hps.scoring.ensemble import PREFIX, parse_ensemble
+
+from . import features
+
+if TYPE_CHECKING:
+    from lib_hps.scoring import Scorer, ScorerInfo
+
+log = logging.getLogger(__name__)
+_WEIGHT_SUFFIXES = (".safetensors", ".pt", ".pth")
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Scores of pictures, None where there is none, and what went wrong in one sentence, or ""."""
+
+    scores: tuple[float | None, ...]
+    problem: str = ""
+
+
+class ScorerHolder:
+    """Shared by the scripts, the API and the tab; `scripts/hps.py` makes one at each load."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._name = ""
+        self._scorer: Scorer | None = None
+
+    def get(self, name: str) -> Scorer:
+        """The scorer of that name, downloaded and loaded if need be.
+
+        Raises:
+            HpsError: unknown, or its weights cannot be had.
+        """
+        with self._lock:
+            if self._scorer is None or self._name != name:
+                self.unload(drop=True)
+                self._scorer = load_scorer(
+                    _as_path(name),
+                    device=features.device(),
+                    weights_dir=features.weights_dir(),
+                    progress=_progress(name),
+                )
+                self._name = name
+            return self._scorer
+
+    def score(self, name: str, images: Sequence[Image.Image], prompts: Sequence[str]) -> list[float]:
+        """(N,) scores of RGB copies of `images`.
+
+        Raises:
+            HpsError: see `Scorer.score`.
+        """
+        with self._lock:
+            scorer = self.get(name)
+            return [float(s) for s in scorer.score([image.convert("RGB") for image in images], list(prompts))]
+
+    def judge(self, name: str, images: Sequence[Image.Image], prompts: Sequence[str]) -> Judged:
+        """Like `score`, but a failure becomes a message: a generation never fails because of its judge."""
+        if not images:
+            return Judged(())
+        try:
+            return Judged(tuple(self.score(name, images, prompts)))
+        except HpsError as error:
+            problem = str(error)
+        except Exception as error:  # whatever it was, the pictures matter more
+            log.exception("scoring failed")
+            problem = f"{type(error).__name__}: {error}"
+        log.warning("HPS: %s is not available, pictures stay unsorted. %s", name, problem)
+        return Judged((None,) * len(images), problem)
+
+    def rest(self, *, keep_loaded: bool) -> None:
+        """After a job: leave the GPU, unless the user wants it to stay there."""
+        if self._scorer is not None and (not keep_loaded or features.is_short_of_memory()):
+            with self._lock:
+                self._scorer.unload()
+
+    def unload(self, *, drop: bool = True) -> bool:
+        """Free the model's memory; True if there was one."""
+        with self._lock:
+            scorer = self._scorer
+            if scorer is not None:
+                scorer.unload(drop=drop)
+            if drop:
+                self._scorer, self._name = None, ""
+            return scorer is not None
+
+
+def infos() -> list[ScorerInfo]:
+    """All scorers known by name, with what is on disk."""
+    return list_scorers(features.weights_dir())
+
+
+def trained_files() -> list[str]:
+    """Weight files in the weights folder that belong to no known scorer: classifiers that somebody trained."""
+    folder = features.weights_dir()
+    known = {info.path.name for info in infos() if info.path}
+    files = folder.glob("*") if folder.is_dir() else ()
+    return sorted(f.name for f in files if f.suffix in _WEIGHT_SUFFIXES and f.name not in known)
+
+
+def choices() -> list[str]:
+    """Names for a dropdown: what can score now first, then what can be downloaded."""
+    known = infos()
+    here = [info.name for info in known if info.is_available]
+    return [*here, *trained_files(), *(i.name for i in known if not i.is_available and i.is_downloadable)]
+
+
+def is_named(name: str) -> bool:
+    """True for a known scorer, a file in the weights folder, or an ensemble of those; never for a path elsewhere.
+
+    Raises:
+        InputError: an ensemble that cannot be read.
+    """
+    members = [member for member, _ in parse_ensemble(name)] if name.startswith(PREFIX) else [name]
+    allowed = {*(info.name for info in infos()), *trained_files()}
+    return set(members) <= allowed
+
+
+def _progress(name: str) -> Callable[[int, int | None], None]:
+    """Shows a download below the WebUI's progress bar."""
+
+    def show(done: int, total: int | None) -> None:
+        share = f"{100 * done // total} %" if total else f"{done >> 20} MiB"
+        shared.state.textinfo = f"Downloading {name}: {share}"
+
+    return show
+
+
+def _as_path(name: str) -> str:
+    """A trained classifier is chosen by its file's name in the weights folder."""
+    return str(features.weights_dir() / name) if name in trained_files() else name

@@ -1,0 +1,33 @@
+"""The section "HPS" of the WebUI's settings; names begin with hps_."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+from modules import shared
+
+from . import scorers
+
+_SECTION = ("hps", "HPS")
+
+
+def add_settings() -> None:
+    """Declare the settings; called by the WebUI's on_ui_settings."""
+
+    def add(name: str, default: object, label: str, info: str, component: Any = None, args: Any = None) -> None:
+        option = shared.OptionInfo(default, label, component, args, section=_SECTION)
+        shared.opts.add_option(name, option.info(info))
+
+    add(
+        "hps_scorer", "hps-v2.1", "Scorer", "chosen at first in the script HPS, and for every image",
+        gr.Dropdown, lambda: {"choices": scorers.choices(), "allow_custom_value": True},
+    )  # fmt: skip
+    add("hps_score_every_image", False, "Score every image", "writes HPS into the infotext of every picture generated")
+    add("hps_draw_score", False, "Draw rank and score on pictures in the gallery", "files stay as they are")
+    add("hps_file_suffix", False, "Add the score to file names", "or use [hps_score] and [hps_rank] in the pattern")
+    add("hps_keep_loaded", False, "Keep the scorer in GPU memory", "never with --medvram or --lowvram")
+    add(
+        "hps_device", "auto", "Device", "auto: as the WebUI; `--use-cpu hps` keeps it off the GPU",
+        gr.Radio, {"choices": ["auto", "cpu", "cuda", "mps"]},
+    )  # fmt: skip

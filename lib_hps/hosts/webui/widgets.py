@@ -1,0 +1,50 @@
+"""The form of the script, made from the declared options."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import Field, fields
+from functools import partial
+from typing import Any
+
+import gradio as gr
+
+from .options import Options, pasted
+
+
+def _component(option: Field[Any], elem_id: str, scorers: Sequence[str], default: object) -> Any:
+    meta = option.metadata
+    common = {"label": meta["label"], "info": meta["info"], "value": default, "elem_id": elem_id}
+    if option.name == "scorer":
+        return gr.Dropdown(choices=list(scorers), allow_custom_value=True, **common)
+    if "choices" in meta:
+        return gr.Dropdown(choices=list(meta["choices"]), **common)
+    if isinstance(option.default, bool):
+        return gr.Checkbox(**common)
+    if "maximum" in meta:
+        return gr.Slider(minimum=meta["minimum"], maximum=meta["maximum"], step=meta["step"], **common)
+    return gr.Number(**common)
+
+
+def build_form(
+    elem_id: Callable[[str], str], *, scorers: Callable[[], Sequence[str]], default_scorer: str
+) -> tuple[list[Any], list[tuple[Any, Any]]]:
+    """One component per option, in rows of two, and the pairs by which a pasted infotext fills them.
+
+    Args:
+        elem_id: the script's own, so that two tabs do not clash.
+        scorers: the names to offer; asked again by the refresh button.
+    """
+    components: dict[str, Any] = {}
+    names = scorers()
+    declared = list(fields(Options))
+    for start in range(0, len(declared), 2):
+        with gr.Row():
+            for option in declared[start : start + 2]:
+                default = default_scorer if option.name == "scorer" else option.default
+                components[option.name] = _component(option, elem_id(option.name), names, default)
+                if option.name == "scorer":
+                    refresh = gr.Button("\U0001f504", elem_id=elem_id("refresh"), elem_classes=["tool"])
+    refresh.click(lambda: gr.update(choices=list(scorers())), outputs=[components["scorer"]], show_progress=False)
+    paste_fields = [(component, partial(pasted, name=name)) for name, component in components.items()]
+    return list(components.values()), paste_fields
