@@ -6,7 +6,7 @@ import threading
 import time
 
 import pytest
-from test_rerank import Run, pytestmark  # noqa: F401 - the same conditions
+from test_rerank_script import Run, pytestmark  # noqa: F401 - the same conditions
 from webui_server import WebUI
 
 

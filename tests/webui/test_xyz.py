@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from test_rerank import PLAIN, Run, pytestmark  # noqa: F401 - the same conditions
+from test_rerank_script import PLAIN, Run, pytestmark  # noqa: F401 - the same conditions
 from webui_server import WebUI
 
 from lib_hps.infotext import parse_infotext
