@@ -80,9 +80,11 @@ def score(holder: ScorerHolder, request: ScoreRequest) -> ScoreResponse:
     images = [decode_image(image) for image in request.images]
     try:
         with queue_lock:
-            scores = holder.score(request.scorer, images, prompts)
-            version = holder.get(request.scorer).version
-            holder.rest(keep_loaded=False)
+            try:
+                scores = holder.score(request.scorer, images, prompts)
+                version = holder.get(request.scorer).version
+            finally:
+                holder.rest(keep_loaded=False)  # off the GPU, also after a failure
     except InputError as error:
         raise HTTPException(422, str(error)) from error
     except HpsError as error:
