@@ -43,7 +43,9 @@ def train(
     Each step has a generator of its own, seeded by its number: a resumed run sees the batches of an uninterrupted one.
     """
     parameters = [p for p in modules.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(parameters, lr=stage.lr, betas=(0.9, 0.99), weight_decay=stage.weight_decay)
+    optimizer = torch.optim.AdamW(
+        parameters, lr=stage.lr, betas=(0.9, 0.99), weight_decay=stage.weight_decay, fused=True
+    )
     average = [p.detach().clone() for p in parameters]
     state_file, step = folder / f"{stage.name}.state.pt", 0
     if state_file.exists():
