@@ -18,7 +18,7 @@ from .loop import Stage, batches_from, device, train
 from .text import TEXT_WIDTH
 from .vae import encode
 
-STAGE = Stage(name="unet", steps=12000, lr=1e-3, warmup=200, ema_decay=0.999)
+STAGE = Stage(name="unet", steps=10000, lr=1e-3, warmup=200, ema_decay=0.999)
 BATCH = 64
 VARIANTS = 12
 CAPTION_DROPOUT = 0.1
