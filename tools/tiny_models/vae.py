@@ -20,6 +20,8 @@ DECODER_STAGE = Stage(name="decoder", steps=1800, lr=6e-4, ema_decay=0.995)
 BATCH = 32
 POSTERIOR_STD = 0.05  # of the whitened latents, the same everywhere: a learned spread collapses at this size
 SPREAD_PENALTY = 1e-3
+SPIKE_PENALTY = 0.02
+USUAL_PEAK = 4.0  # largest over mean size, of feature maps without a droplet
 
 
 def build() -> AutoencoderKL:
@@ -61,6 +63,7 @@ def sharpen_decoder(vae: AutoencoderKL, pictures: np.ndarray, folder: Path) -> A
     """Train the decoder further on the finished latents; the encoder stays, so the UNet need not know."""
     vae.requires_grad_(False)
     vae.decoder.requires_grad_(True)
+    spikes = _Spikes(vae.decoder)
     rgba = premultiply(pictures.reshape(-1, *pictures.shape[2:]))
 
     def loss_of(generator: torch.Generator) -> torch.Tensor:
@@ -71,9 +74,11 @@ def sharpen_decoder(vae: AutoencoderKL, pictures: np.ndarray, folder: Path) -> A
         latents = latents + 2 * POSTERIOR_STD * torch.randn(latents.shape, generator=generator)
         with torch.autocast(device().type, dtype=torch.bfloat16):
             restored = vae.decode(latents.to(device()) / SCALE_FACTOR).sample
-        return _pixel_loss(restored.float(), images.to(device()))
+        return _pixel_loss(restored.float(), images.to(device())) + SPIKE_PENALTY * spikes.pop()
 
-    return train(DECODER_STAGE, vae, loss_of, folder)
+    train(DECODER_STAGE, vae, loss_of, folder)
+    spikes.remove()
+    return vae
 
 
 @torch.no_grad()
@@ -89,6 +94,32 @@ def decode(vae: AutoencoderKL, latents: torch.Tensor) -> torch.Tensor:
     """The inverse of `encode`: images in -1..1."""
     chunks = [vae.decode(c.to(device()) / SCALE_FACTOR).sample.cpu() for c in latents.split(64)]
     return torch.cat(chunks).clamp(-1, 1)
+
+
+class _Spikes:
+    """How far single places stick out of the decoder's last feature maps.
+
+    SD's 32 groups of 32 channels norm each channel by itself; the decoder then learns to fool the norm with one huge
+    place, a droplet in every picture (StyleGAN2, arXiv 1912.04958, section 2).
+    """
+
+    def __init__(self, decoder: torch.nn.Module) -> None:
+        self._found: list[torch.Tensor] = []
+        blocks = [block for up in decoder.up_blocks[-2:] for block in up.resnets]
+        self._hooks = [block.conv2.register_forward_hook(self._see) for block in blocks]
+
+    def _see(self, _module: object, _inputs: object, features: torch.Tensor) -> None:
+        size = features.float().abs().mean(dim=1).flatten(1)  # (N, h * w)
+        self._found.append(F.relu(size.amax(dim=1) / size.mean(dim=1) - USUAL_PEAK).mean())
+
+    def pop(self) -> torch.Tensor:
+        """The mean excess since the last call."""
+        found, self._found = self._found, []
+        return torch.stack(found).mean()
+
+    def remove(self) -> None:
+        for hook in self._hooks:
+            hook.remove()
 
 
 class _Reconstruct(torch.nn.Module):
