@@ -45,3 +45,28 @@ def serve(monkeypatch: pytest.MonkeyPatch):
     for server in servers:
         server.shutdown()
         server.server_close()
+
+
+@pytest.fixture(scope="module")
+def clip_model():
+    from clip_layouts import CONFIG
+
+    from lib_hps.scoring.clip.model import build
+
+    return build(CONFIG, seed=0).eval()
+
+
+@pytest.fixture(scope="module")
+def clip_state(clip_model):
+    return {name: tensor.clone() for name, tensor in clip_model.state_dict().items()}
+
+
+@pytest.fixture
+def weight_files(tmp_path, clip_state):
+    """The same weights as a zip pickle and as safetensors."""
+    import safetensors.torch
+    import torch
+
+    torch.save({"state_dict": clip_state, "epoch": 3, "name": "first try"}, tmp_path / "good.pt")
+    safetensors.torch.save_file(clip_state, tmp_path / "good.safetensors", metadata={"licence": "MIT"})
+    return tmp_path
