@@ -21,7 +21,7 @@ ALLOWED: dict[str, set[str]] = {
     "ranking": {"noise"},
     "session": {"ranking", "scoring", "noise"},
     "preferences": {"session", "ranking", "scoring", "noise"},
-    "training": {"preferences", "scoring", "noise"},
+    "training": {"preferences", "ranking", "scoring", "noise"},
     "board": {"session", "preferences", "ranking", "scoring", "noise"},
     "hosts": {"board", "session", "preferences", "training", "ranking", "rerank", "scoring", "noise"},
     "cli": {"hosts", "board", "session", "preferences", "training", "ranking", "rerank", "scoring", "noise"},

@@ -1,0 +1,271 @@
+"""The one training loop of this project: any task, one process or many, resumable bit for bit.
+
+What a step sees and every random choice in it come from (seed, step, example) alone, so a run that was killed goes on
+as if nothing had happened, on one CPU process to the last bit.
+"""
+
+from __future__ import annotations
+
+import abc
+import logging
+import math
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from lib_hps.errors import InputError
+from lib_hps.training.logs import TrainingLog
+from lib_hps.training.sampling import batch_indices, example_generator
+from lib_hps.training.schedule import Schedule, learning_rate_factor
+from lib_hps.training.state import RunState
+
+if TYPE_CHECKING:
+    import torch
+    from accelerate import Accelerator
+
+log = logging.getLogger(__name__)
+
+Precision = Literal["fp32", "bf16", "fp16"]
+
+
+@dataclass(frozen=True)
+class EngineConfig:
+    """How a task is trained.
+
+    Attributes:
+        steps: optimiser steps.
+        batch: examples in a step, all processes and accumulated parts together.
+        micro_batch: examples that one process takes at once; None: all of its share.
+        lr: AdamW's peak learning rate.
+        betas: AdamW's.
+        weight_decay: AdamW's.
+        warmup: steps of linear warm-up.
+        schedule: of the learning rate behind the warm-up.
+        clip_norm: of the gradient, 0 for none.
+        precision: of the forward pass; weights stay as the task made them.
+        seed: of everything.
+        save_every: steps between states on disk.
+        eval_every: steps between evaluations; 0 for none.
+        patience: evaluations without a better value before the run stops; 0 for never.
+
+    Raises:
+        InputError: a value out of range, named.
+    """
+
+    steps: int
+    batch: int
+    micro_batch: int | None = None
+    lr: float = 1e-4
+    betas: tuple[float, float] = (0.9, 0.999)
+    weight_decay: float = 0.01
+    warmup: int = 0
+    schedule: Schedule = "constant"
+    clip_norm: float = 1.0
+    precision: Precision = "fp32"
+    seed: int = 0
+    save_every: int = 100
+    eval_every: int = 0
+    patience: int = 0
+
+    def __post_init__(self) -> None:
+        for name, lowest in (
+            ("steps", 1),
+            ("batch", 1),
+            ("warmup", 0),
+            ("seed", 0),
+            ("save_every", 1),
+            ("eval_every", 0),
+            ("patience", 0),
+        ):
+            if getattr(self, name) < lowest:
+                raise InputError(f"{name} is {getattr(self, name)!r}; give a whole number from {lowest}.")
+        if self.micro_batch is not None and not 1 <= self.micro_batch <= self.batch:
+            raise InputError(f"micro_batch is {self.micro_batch!r}; give 1 to {self.batch} (the batch).")
+        if not 0 < self.lr < math.inf:
+            raise InputError(f"lr is {self.lr!r}; give a number above 0.")
+        for name in ("weight_decay", "clip_norm"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise InputError(f"{name} is {getattr(self, name)!r}; give 0 or more.")
+
+
+class Task(abc.ABC):
+    """What is trained. `model` is the module whose forward `loss` calls: it is what DDP wraps."""
+
+    model: torch.nn.Module
+
+    @property
+    @abc.abstractmethod
+    def count(self) -> int:
+        """Examples in the data set."""
+
+    @abc.abstractmethod
+    def load(self, index: int, generator: torch.Generator) -> Any:
+        """One example, on the CPU, with its random choices; may run in another thread."""
+
+    @abc.abstractmethod
+    def collate(self, examples: Sequence[Any]) -> Any:
+        """A batch of what `load` gave, on the CPU."""
+
+    @abc.abstractmethod
+    def loss(self, model: torch.nn.Module, batch: Any, device: torch.device) -> tuple[torch.Tensor, dict[str, float]]:
+        """The mean loss of the batch's examples through `model` (the wrapped one), and figures for the log."""
+
+    def evaluate(self) -> dict[str, float]:
+        """Figures of the present weights; "value" decides which ones are best (higher is better)."""
+        return {}
+
+
+@dataclass
+class Result:
+    """How a run ended.
+
+    Attributes:
+        step: steps done.
+        best_step: when the best value was seen; None without evaluations.
+        history: every evaluation: {"step": ..., figures}.
+        stopped_early: patience ran out.
+    """
+
+    step: int
+    best_step: int | None = None
+    history: list[dict[str, float]] = field(default_factory=list)
+    stopped_early: bool = False
+
+
+def train(task: Task, config: EngineConfig, folder: Path, *, accelerator: Accelerator | None = None) -> Result:
+    """Train `task.model` in place; its weights are the best ones by evaluation in the end (else the last ones).
+
+    Args:
+        task: what to train; parameters with `requires_grad` are trained.
+        config: how.
+        folder: for `state.pt` (where a killed run goes on), `best.pt`, `log.jsonl` and TensorBoard's events.
+        accelerator: given by a caller that has one already.
+
+    Raises:
+        InputError: nothing to train, a batch that the processes cannot share, or a state of another run.
+        StorageError: the disk is full; the last whole state is still there.
+    """
+    from accelerate import Accelerator
+
+    accelerator = accelerator or Accelerator(mixed_precision={"fp32": "no"}.get(config.precision, config.precision))
+    return _Loop(task, config, folder, accelerator).run()
+
+
+class _Loop:
+    def __init__(self, task: Task, config: EngineConfig, folder: Path, accelerator: Accelerator) -> None:
+        import torch
+
+        if task.count < 1:
+            raise InputError("There is nothing to train on: the data set has no usable example.")
+        trained = [p for p in task.model.parameters() if p.requires_grad]
+        if not trained:
+            raise InputError("There is nothing to train: every parameter of the model is frozen.")
+        self._task, self._config, self._accelerator = task, config, accelerator
+        self._micro, self._parts = _split(config, accelerator.num_processes)
+        optimizer = torch.optim.AdamW(trained, lr=config.lr, betas=config.betas, weight_decay=config.weight_decay)
+        self._model, self._optimizer = accelerator.prepare(task.model, optimizer)
+        self._state = RunState(folder, task.model, self._optimizer, accelerator, config)
+        self._log = TrainingLog(folder if accelerator.is_main_process else None)
+
+    def run(self) -> Result:
+        state, config = self._state, self._config
+        state.load()
+        self._log.resume(state.step)
+        with ThreadPoolExecutor(1, thread_name_prefix="hps-examples") as pool:
+            for step, parts in self._steps(pool):
+                figures = self._step(step, parts)
+                state.step = step + 1
+                self._log.step(state.step, config.steps, figures)
+                is_last = state.step == config.steps
+                if config.eval_every and (state.step % config.eval_every == 0 or is_last):
+                    self._evaluate()
+                if state.step % config.save_every == 0 or is_last or self._is_out_of_patience():
+                    state.save()
+                if self._is_out_of_patience():
+                    break
+        self._log.close()
+        state.restore_best()
+        return Result(state.step, state.best_step, state.history, self._is_out_of_patience())
+
+    def _steps(self, pool: ThreadPoolExecutor) -> Iterator[tuple[int, list[Any]]]:
+        """Every remaining step with its loaded parts, the next step's being loaded meanwhile."""
+        if self._state.step >= self._config.steps or self._is_out_of_patience():
+            return
+        waiting: Future[list[Any]] = pool.submit(self._load, self._state.step)
+        for step in range(self._state.step, self._config.steps):
+            parts = waiting.result()
+            if step + 1 < self._config.steps:
+                waiting = pool.submit(self._load, step + 1)
+            yield step, parts
+
+    def _load(self, step: int) -> list[Any]:
+        """This process' parts of a step."""
+        config, world, rank = self._config, self._accelerator.num_processes, self._accelerator.process_index
+        indices = batch_indices(step, count=self._task.count, batch=config.batch, seed=config.seed)
+        parts = []
+        for part in range(self._parts):
+            first = (part * world + rank) * self._micro
+            examples = [
+                self._task.load(indices[at], example_generator(config.seed, step, at))
+                for at in range(first, first + self._micro)
+            ]
+            parts.append(self._task.collate(examples))
+        return parts
+
+    def _step(self, step: int, parts: list[Any]) -> dict[str, float]:
+        import torch
+
+        config, accelerator = self._config, self._accelerator
+        began = time.monotonic()
+        torch.manual_seed((config.seed * 1_000_003 + step) * 1_009 + accelerator.process_index)  # dropout inside models
+        factor = learning_rate_factor(step, steps=config.steps, warmup=config.warmup, schedule=config.schedule)
+        for group in self._optimizer.param_groups:
+            group["lr"] = config.lr * factor
+        figures: dict[str, float] = {}
+        self._model.train()
+        for number, part in enumerate(parts):
+            is_last = number == len(parts) - 1
+            with nullcontext() if is_last else accelerator.no_sync(self._model):
+                with accelerator.autocast():
+                    loss, more = self._task.loss(self._model, part, accelerator.device)
+                accelerator.backward(loss / len(parts))
+            for name, value in {"loss": float(loss.detach()), **more}.items():
+                figures[name] = figures.get(name, 0.0) + value / len(parts)
+        if config.clip_norm:
+            figures["gradient norm"] = float(accelerator.clip_grad_norm_(self._model.parameters(), config.clip_norm))
+        self._optimizer.step()
+        self._optimizer.zero_grad(set_to_none=True)
+        if not math.isfinite(figures["loss"]) and config.precision != "fp16":
+            raise InputError(
+                f"The loss became {figures['loss']} at step {step + 1}. Lower the learning rate ({config.lr}) and "
+                "begin anew in another folder."
+            )
+        return {**figures, "lr": config.lr * factor, "seconds": time.monotonic() - began}
+
+    def _evaluate(self) -> None:
+        self._model.eval()
+        figures: Mapping[str, float] = self._task.evaluate()
+        if figures:
+            self._state.note(dict(figures))
+            self._log.evaluation(self._state.step, dict(figures))
+
+    def _is_out_of_patience(self) -> bool:
+        return bool(self._config.patience) and self._state.evaluations_without_gain >= self._config.patience
+
+
+def _split(config: EngineConfig, world: int) -> tuple[int, int]:
+    """Examples in a part, and parts in a step, of each process."""
+    if config.batch % world:
+        raise InputError(f"{world} processes cannot share a batch of {config.batch}. Make it a multiple of them.")
+    share = config.batch // world
+    micro = min(config.micro_batch or share, share)
+    if share % micro:
+        raise InputError(
+            f"The batch of {config.batch} gives each of {world} processes {share} examples, which parts of {micro} do "
+            "not divide. Choose another micro_batch."
+        )
+    return micro, share // micro
