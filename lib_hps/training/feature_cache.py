@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +16,7 @@ log = logging.getLogger(__name__)
 
 
 class FeatureCache:
-    """A folder of tensors. Safe to kill, safe with several writers; a damaged file is computed again.
+    """A folder of tensors. Safe to kill, safe with several writers; a damaged file counts as missing.
 
     Args:
         folder: where; files lie in 256 folders below it.
@@ -27,27 +26,32 @@ class FeatureCache:
     def __init__(self, folder: Path, model: str) -> None:
         self._folder = folder / hashlib.sha256(model.encode()).hexdigest()[:16]
 
-    def get(self, content: bytes, compute: Callable[[], torch.Tensor]) -> torch.Tensor:
-        """The tensor of this content, computed and kept where it is not there yet (in half precision where float).
+    def find(self, name: str) -> torch.Tensor | None:
+        """The tensor kept under `name` (hex digits of a hash of the content); None where there is none."""
+        import safetensors.torch
 
-        Args:
-            content: what decides the tensor: a file's bytes, or a prompt's.
-            compute: called where nothing is kept.
+        file = self._file(name)
+        if not file.exists():
+            return None
+        try:
+            return safetensors.torch.load(file.read_bytes())["features"]
+        except Exception as error:  # noqa: BLE001 - whatever a damaged file makes the reader raise
+            log.warning("%s is damaged (%s); it is computed again.", file, error)
+            return None
+
+    def keep(self, name: str, features: torch.Tensor) -> torch.Tensor:
+        """Keep a tensor (floats in half precision) and return it as it was kept.
 
         Raises:
             StorageError: the folder cannot be written.
         """
         import safetensors.torch
 
-        name = hashlib.sha256(content).hexdigest()
-        file = self._folder / name[:2] / f"{name}.safetensors"
-        if file.exists():
-            try:
-                return safetensors.torch.load(file.read_bytes())["features"]
-            except Exception as error:  # noqa: BLE001 - whatever a damaged file makes the reader raise
-                log.warning("%s is damaged (%s); it is computed again.", file, error)
-        features = compute().detach().cpu()
+        features = features.detach().cpu()
         features = (features.half() if features.is_floating_point() else features).contiguous()
-        with atomic_write(file) as stream:
+        with atomic_write(self._file(name)) as stream:
             stream.write(safetensors.torch.save({"features": features}))
         return features
+
+    def _file(self, name: str) -> Path:
+        return self._folder / name[:2] / f"{name}.safetensors"

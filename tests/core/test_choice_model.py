@@ -80,33 +80,25 @@ def test_impossible_cuts_are_refused(image_blocks, text_blocks, named):
 
 
 class TestFeatureCache:
-    def test_computes_once(self, tmp_path):
-        calls = []
+    def test_what_was_kept_is_found_under_its_model_and_name_alone(self, tmp_path):
+        kept = torch.arange(6.0).view(2, 3)
+        FeatureCache(tmp_path, "model 1").keep("aa11", kept)
+        assert torch.equal(FeatureCache(tmp_path, "model 1").find("aa11").float(), kept)
+        assert FeatureCache(tmp_path, "model 2").find("aa11") is None
+        assert FeatureCache(tmp_path, "model 1").find("aa12") is None
 
-        def compute():
-            calls.append(1)
-            return torch.arange(6.0).view(2, 3)
-
-        for _ in range(2):
-            cache = FeatureCache(tmp_path, "model 1")
-            assert torch.equal(cache.get(b"picture", compute).float(), torch.arange(6.0).view(2, 3))
-        assert len(calls) == 1
-        FeatureCache(tmp_path, "model 2").get(b"picture", compute)
-        FeatureCache(tmp_path, "model 1").get(b"other picture", compute)
-        assert len(calls) == 3
-
-    def test_a_damaged_file_is_computed_again_and_said(self, tmp_path, caplog):
+    def test_a_damaged_file_counts_as_missing_and_is_said(self, tmp_path, caplog):
         cache = FeatureCache(tmp_path, "model")
-        cache.get(b"picture", lambda: torch.ones(4))
+        cache.keep("aa11", torch.ones(4))
         (file,) = tmp_path.rglob("*.safetensors")
         for damage in (b"", file.read_bytes()[:-3], b"x" * 100):
             file.write_bytes(damage)
-            assert torch.equal(cache.get(b"picture", lambda: torch.ones(4)).float(), torch.ones(4))
+            assert cache.find("aa11") is None
             assert file.name in caplog.text
             caplog.clear()
-        assert torch.equal(cache.get(b"picture", lambda: torch.zeros(4)).float(), torch.ones(4))
+        cache.keep("aa11", torch.zeros(4))
+        assert torch.equal(cache.find("aa11").float(), torch.zeros(4))
 
     def test_whole_numbers_stay_whole(self, tmp_path):
         tokens = torch.tensor([[1, 49407]])
-        for _ in range(2):
-            assert torch.equal(FeatureCache(tmp_path, "model").get(b"prompt", lambda: tokens), tokens)
+        assert torch.equal(FeatureCache(tmp_path, "model").keep("aa11", tokens), tokens)
