@@ -16,8 +16,6 @@ from lib_hps.scoring import load_scorer
 
 BUNDLED = Path(__file__).parents[2] / "lib_hps" / "bundled"
 MB = 1_000_000
-if not (BUNDLED / "tiny-holdout").is_dir():
-    pytest.skip("the bundled models are still in training: tools/tiny_models", allow_module_level=True)
 
 
 def size_of(folder: Path, pattern: str = "*") -> int:
