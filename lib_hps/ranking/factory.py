@@ -6,9 +6,12 @@ from typing import Any
 
 from lib_hps.errors import InputError
 from lib_hps.ranking.baselines import BestOfN, RandomSearch
+from lib_hps.ranking.cma import CMAES
 from lib_hps.ranking.optimizer import Optimizer
+from lib_hps.ranking.shell_gp import ShellGP
+from lib_hps.ranking.zo_ranksgd import ZORankSGD
 
-OPTIMIZERS: dict[str, type[Optimizer]] = {cls.name: cls for cls in (BestOfN, RandomSearch)}
+OPTIMIZERS: dict[str, type[Optimizer]] = {cls.name: cls for cls in (ShellGP, ZORankSGD, BestOfN, RandomSearch, CMAES)}
 
 
 def make_optimizer(name: str, *, seed: int, batch: int, **params: Any) -> Optimizer:

@@ -145,7 +145,7 @@ class Optimizer(abc.ABC):
 
     def _take(self, done: Round) -> None:
         self._note_seeds(done.candidates)
-        self._incumbent = _winner(done, self._incumbent)
+        self._incumbent = winner_of(done, self._incumbent)
         self._learn(done)
         self._history.append(done)
         self._asked = None
@@ -163,7 +163,7 @@ class Optimizer(abc.ABC):
                 self._used = max(self._used, (seed - self.seed) % (LARGEST_SEED + 1) + 1)
 
 
-def _winner(done: Round, incumbent: NoiseRecipe) -> NoiseRecipe:
+def winner_of(done: Round, incumbent: NoiseRecipe) -> NoiseRecipe:
     """The candidate that beats most of the others and that nobody beats; the incumbent where nothing is known of it."""
     best = done.ranking.best()
     if not best:

@@ -41,7 +41,7 @@ class Ranking:
         if circle:
             raise InputError(
                 f"The answers contradict each other: the candidates {sorted(circle)} are each better than the next, in "
-                "a circle. Take one of them back (or use Ranking.from_votes, which counts such a circle as equal)."
+                "a circle. Take one of them back (or use Ranking.from_votes, which settles circles by counting)."
             )
 
     @classmethod
@@ -76,15 +76,22 @@ class Ranking:
 
     @classmethod
     def from_votes(cls, votes: Iterable[Edge], count: int) -> Ranking:
-        """A/B answers that may repeat and contradict: the majority of each pair counts, circles become equals."""
+        """A/B answers that may repeat and contradict: the majority of each pair counts.
+
+        Inside a circle (a over b over c over a) an answer is kept where it agrees with the count of pairs won.
+        """
         tally: dict[Edge, int] = {}
         for better, worse in votes:
             _check_index(better, count)
             _check_index(worse, count)
             tally[better, worse] = tally.get((better, worse), 0) + 1
         edges = [(a, b) for (a, b), n in tally.items() if a != b and n > tally.get((b, a), 0)]
-        group_of = {i: n for n, group in enumerate(_strong_components(count, edges)) for i in group}
-        return cls(count, tuple(sorted((a, b) for a, b in edges if group_of[a] != group_of[b])))
+        circle_of = {i: n for n, group in enumerate(_strong_components(count, edges)) for i in group}
+        won = [0] * count
+        for better, worse in edges:
+            won[better] += 1
+            won[worse] -= 1
+        return cls(count, tuple(sorted((a, b) for a, b in edges if circle_of[a] != circle_of[b] or won[a] > won[b])))
 
     @classmethod
     def none_better(cls, count: int, incumbent: int | None = None) -> Ranking:
