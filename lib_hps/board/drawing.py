@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 from lib_hps.board.host import Arrived, Host, Item, Order
-from lib_hps.errors import Cancelled
+from lib_hps.errors import Cancelled, InputError
 from lib_hps.session import Session, State
 
 if TYPE_CHECKING:
@@ -30,10 +31,7 @@ def order_of(state: State) -> Order:
     """See `expected`."""
     items = []
     for index in state.missing():
-        assert_asked = state.asked
-        if assert_asked is None:
-            break
-        recipe = assert_asked.candidates[index].recipe.format()
+        recipe = state.asked.candidates[index].recipe.format()  # type: ignore[union-attr]  # something is missing of it
         items.append(Item(index, recipe, infotext_of(state.id, state.round, state.optimizer["name"], recipe)))
     return Order(state.id, state.round, state.settings, state.key, state.optimizer["seed"], tuple(items))
 
@@ -45,8 +43,6 @@ def deliver(session: Session, order: Order, index: int, image: Image, infotext: 
         InputError: the order has no such candidate.
         StorageError: it cannot be written.
     """
-    from lib_hps.errors import InputError
-
     item = next((item for item in order.items if item.index == index), None)
     if item is None:
         raise InputError(f"Candidate {index} was not asked for. The order has {[i.index for i in order.items]}.")
@@ -68,15 +64,16 @@ def draw_missing(session: Session, host: Host, *, report: Report, cancelled: Cal
         return 0
     host.check_settings(order.settings)
     drawn = 0
-    for event in host.draw(order):
-        if isinstance(event, Arrived):
-            state = deliver(session, order, event.index, event.image, event.infotext)
-            drawn += 1
-            last = state.picture(next(item.recipe for item in order.items if item.index == event.index))
-            report(f"picture {drawn} of {len(order.items)}", drawn / len(order.items), last.thumb if last else None)
-        else:
-            number = min(drawn + 1, len(order.items))
-            report(f"picture {number} of {len(order.items)}", event.fraction, None)
-        if cancelled() and drawn < len(order.items):
-            raise Cancelled("Stopped; the pictures that were finished are kept.")
+    with closing(host.draw(order)) as stream:
+        for event in stream:
+            if isinstance(event, Arrived):
+                state = deliver(session, order, event.index, event.image, event.infotext)
+                drawn += 1
+                last = state.picture(next(item.recipe for item in order.items if item.index == event.index))
+                report(f"picture {drawn} of {len(order.items)}", drawn / len(order.items), last.thumb if last else None)
+            else:
+                number = min(drawn + 1, len(order.items))
+                report(f"picture {number} of {len(order.items)}", event.fraction, None)
+            if cancelled() and drawn < len(order.items):
+                raise Cancelled("Stopped; the pictures that were finished are kept.")
     return drawn

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -118,10 +118,10 @@ class Host(Protocol):
     def score(self, scorer: str, pictures: Sequence[Path], prompt: str) -> list[float]:
         """Scores by one scorer (no ensemble), higher is better."""
 
-    def draw(self, order: Order) -> Iterator[Step | Arrived]:
-        """Draw, with a step as often as one may stop; to cancel, stop taking from it."""
+    def draw(self, order: Order) -> Generator[Step | Arrived, None, None]:
+        """Draw, with a step as often as one may stop; to cancel, close it."""
 
-    def finish(self, order: FinalOrder) -> Iterator[Step | Arrived]:
+    def finish(self, order: FinalOrder) -> Generator[Step | Arrived, None, None]:
         """Draw one picture at its full size from a finished one."""
 
     def keep(self, picture: Path) -> Path | None:

@@ -101,6 +101,10 @@ class Tasks:
             task.cancelled.set()
             task.finished.wait(patience_s)
 
+    def ids(self) -> list[str]:
+        """Sessions that have or had a task."""
+        return list(self._tasks)
+
     def forget(self, session: str) -> None:
         """Drop the last words of a finished task."""
         with self._lock:
