@@ -8,6 +8,7 @@ from typing import Any
 from lib_hps.errors import InputError
 from lib_hps.ranking import Ranking
 from lib_hps.session import Asked, State
+from lib_hps.session.settings import clipped
 
 Tiers = list[list[int]]
 
@@ -91,7 +92,7 @@ def _pairs(value: object, asked: Asked) -> Ranking:
     votes = []
     for pair in value:
         if not isinstance(pair, (list, tuple)) or len(pair) != 2:
-            raise InputError(f"{str(pair)[:60]} is no pair. Give [better, worse].")
+            raise InputError(f"{clipped(pair)} is no pair. Give [better, worse].")
         better, worse = (_check_number(number, asked) for number in pair)
         if better == worse:
             raise InputError(f"Candidate {better} cannot be better than itself.")
@@ -108,5 +109,5 @@ def _hidden(asked: Asked) -> list[int]:
 
 def _check_number(number: object, asked: Asked) -> int:
     if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= len(asked.shown):
-        raise InputError(f"{str(number)[:60]!r} is no candidate; they are numbered 1 to {len(asked.shown)}.")
+        raise InputError(f"{clipped(number)} is no candidate; they are numbered 1 to {len(asked.shown)}.")
     return number

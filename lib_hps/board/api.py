@@ -102,10 +102,9 @@ def _add_looking(router: APIRouter, service: BoardService) -> None:
         return {"version": __version__, "api": 1}
 
     @router.get("/schema")
-    def schema(request: Request) -> Json:
+    def schema() -> Json:
         """OpenAPI."""
-        routes = [route for route in request.app.routes if str(getattr(route, "path", "")).startswith(PREFIX)]
-        return get_openapi(title="sd-webui-hps", version=__version__, routes=routes)
+        return get_openapi(title="sd-webui-hps", version=__version__, routes=router.routes)
 
     @router.get("/options")
     def options() -> Json:

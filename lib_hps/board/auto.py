@@ -15,7 +15,7 @@ from lib_hps.board.trends import is_plateau
 from lib_hps.errors import Cancelled, InputError
 from lib_hps.ranking import Ranking
 from lib_hps.session import Session, State
-from lib_hps.session.settings import whole
+from lib_hps.session.settings import clipped, whole
 
 MOST_ROUNDS, MOST_IMAGES = 1000, 10_000
 
@@ -39,17 +39,17 @@ class Plan:
     patience: int | None = None
 
     @classmethod
-    def read(cls, body: Mapping[str, Any]) -> Plan:
-        """From a request.
+    def read(cls, body: Mapping[str, Any], default_holdout: str | None = None) -> Plan:
+        """From a request; "holdout": null means none, no "holdout" at all the default one.
 
         Raises:
             InputError: a value that cannot be; named.
         """
-        scorer, holdout = body.get("scorer"), body.get("holdout")
+        scorer, holdout = body.get("scorer"), body.get("holdout", default_holdout)
         for name, value in (("scorer", scorer), ("holdout", holdout)):
             is_missing = value is None and name == "holdout"
             if not is_missing and (not isinstance(value, str) or not 0 < len(value) <= 500):
-                raise InputError(f"{name} is {str(value)[:60]!r}; give the name of a scorer.")
+                raise InputError(f"{name} is {clipped(value)}; give the name of a scorer.")
         if scorer == holdout:
             raise InputError(f"{scorer!r} cannot be its own held-out scorer. Choose another one, or none.")
         images, patience = body.get("images"), body.get("patience")
@@ -96,6 +96,12 @@ def run_rounds(session: Session, host: Host, plan: Plan, *, report: Report, canc
         if plan.patience is not None and is_plateau(scores, plan.patience) and done + 1 < plan.rounds:
             return f"Stopped after {done + 1} of {plan.rounds} rounds: no gain for {plan.patience} rounds."
     return f"All {plan.rounds} rounds are done, {drawn} pictures drawn."
+
+
+def other_scorer(host: Host, scorer: str) -> str | None:
+    """One that can watch: ready, and no part of the scorer that is optimised."""
+    ready = [line.name for line in host.scorers() if line.is_available]
+    return next((name for name in ready if name != scorer and name not in scorer.split(":", 1)[-1]), None)
 
 
 def _scores_so_far(state: State, scorer: str) -> list[float]:

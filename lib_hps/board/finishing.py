@@ -14,7 +14,7 @@ from lib_hps.board.host import Arrived, FinalOrder, Host, Item
 from lib_hps.errors import Cancelled, InputError
 from lib_hps.session import Session, State
 from lib_hps.session.pictures import store_picture
-from lib_hps.session.settings import whole
+from lib_hps.session.settings import clipped, whole
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -50,7 +50,7 @@ def read_final(state: State, body: Mapping[str, Any]) -> FinalSize:
     strength = 0.5 if body.get("strength") is None else body["strength"]
     is_number = isinstance(strength, (int, float)) and not isinstance(strength, bool) and math.isfinite(strength)
     if not is_number or not 0 <= strength <= 1:
-        raise InputError(f"strength is {str(strength)[:60]!r}; give a number from 0 to 1.")
+        raise InputError(f"strength is {clipped(strength)}; give a number from 0 to 1.")
     return FinalSize(sizes[0], sizes[1], round(float(strength), 2))
 
 

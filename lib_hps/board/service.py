@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lib_hps.board.answers import read_answer
-from lib_hps.board.auto import Plan, run_rounds
+from lib_hps.board.auto import Plan, other_scorer, run_rounds
 from lib_hps.board.drawing import deliver, draw_missing, expected
 from lib_hps.board.finishing import finish_best, read_final
 from lib_hps.board.host import Host, Order
@@ -234,7 +234,8 @@ class BoardService:
 
     def auto(self, id: str, body: Mapping[str, Any]) -> Json:
         """Rounds by a scorer."""
-        plan, session = Plan.read(body), self.store.open(id)
+        session = self.store.open(id)
+        plan = Plan.read(body, other_scorer(self.host, str(body.get("scorer"))))
         if session.state().asked is not None and not session.state().asked.is_shortlisted:  # type: ignore[union-attr]
             session.ask(anew=True)
 

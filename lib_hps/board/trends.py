@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
+from lib_hps.scoring.ensemble import PREFIX
 from lib_hps.session import Answer, State
 
 _LEAST_GAIN = 1e-6  # relative: below it, scores differ by rounding
@@ -56,3 +58,39 @@ def warning_of(state: State) -> str | None:
 def reference_name(scorer: str, key: str) -> str:
     """Under which name the state keeps mean and deviation of a scorer's first round, under these settings."""
     return f"{scorer} {key}"
+
+
+@dataclass(frozen=True)
+class Point:
+    """A round of the gain curve: the incumbent's scores in deviations of the first round's pictures, from their mean.
+
+    Attributes:
+        gain: by the scorer that answered; None where a person did.
+        holdout: by the held-out scorer, None without one.
+    """
+
+    round: int
+    gain: float | None
+    holdout: float | None
+
+
+def gain_curve(state: State) -> list[Point]:
+    """One point for each answered round."""
+    return [
+        Point(
+            place,
+            _in_deviations(state, answer.by, answer.score),
+            _in_deviations(state, answer.holdout_by or "", answer.holdout),
+        )
+        for place, answer in enumerate(state.answers, 1)
+    ]
+
+
+def _in_deviations(state: State, scorer: str, score: float | None) -> float | None:
+    """An ensemble's scores are in deviations already."""
+    reference = state.references.get(reference_name(scorer, state.key))
+    if score is None or reference is None:
+        return score
+    if scorer.startswith(PREFIX):
+        return score
+    return (score - reference["mean"][0]) / (reference["deviation"][0] or 1.0)

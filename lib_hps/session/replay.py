@@ -12,7 +12,7 @@ from lib_hps.noise import NoiseRecipe
 from lib_hps.ranking import Candidate, Ranking, Role
 from lib_hps.session.log import Event
 from lib_hps.session.names import PICTURE, THUMB, check_name
-from lib_hps.session.settings import check_optimizer, check_settings, merged
+from lib_hps.session.settings import check_optimizer, check_settings, clipped, merged
 from lib_hps.session.state import FACTS, Answer, Asked, Drawn, Final, State, live_events
 
 _MOST_CANDIDATES = 64
@@ -189,7 +189,7 @@ def _candidate(recipe: object, role: object) -> Candidate:
 
 def _positions(value: object, count: int, *, are_all: bool = False) -> tuple[int, ...]:
     if not isinstance(value, list) or not value or not all(type(index) is int for index in value):
-        raise InputError(f"{str(value)[:60]} are no positions")
+        raise InputError(f"{clipped(value)} are no positions")
     if len(set(value)) != len(value) or not set(value) <= set(range(count)) or (are_all and len(value) != count):
         raise InputError(f"{value} are no positions of {count} candidates")
     return tuple(value)
@@ -204,11 +204,11 @@ def _files(event: Event) -> tuple[str, str]:
 
 def _text(value: object, longest: int) -> str:
     if not isinstance(value, str) or len(value) > longest:
-        raise InputError(f"{str(value)[:60]!r} is no text of at most {longest} characters")
+        raise InputError(f"{clipped(value)} is no text of at most {longest} characters")
     return value
 
 
 def _number(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise InputError(f"{str(value)[:60]!r} is no number")
+        raise InputError(f"{clipped(value)} is no number")
     return float(value)

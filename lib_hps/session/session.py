@@ -17,7 +17,7 @@ from lib_hps.session.log import Event, EventLog
 from lib_hps.session.names import check_name
 from lib_hps.session.pictures import picture_path, store_picture
 from lib_hps.session.replay import apply, replay
-from lib_hps.session.settings import merged, whole
+from lib_hps.session.settings import FIXED_BATCH, merged, whole
 from lib_hps.session.state import Asked, State
 
 if TYPE_CHECKING:
@@ -117,6 +117,11 @@ class Session:
     def _ask(self, count: int | None = None, scorer: str | None = None) -> State:
         state = self._state
         batch = state.optimizer["batch"] if count is None else whole("draw", count, 2, LARGEST_BATCH)
+        if batch != state.optimizer["batch"] and state.optimizer["name"] in FIXED_BATCH:
+            raise InputError(
+                f"The optimiser {state.optimizer['name']!r} needs {state.optimizer['batch']} candidates in every round, "
+                "so it cannot have mixed rounds. Begin a session with another optimiser."
+            )
         optimiser = self._optimiser(batch, None)
         candidates = tuple(optimiser.ask())
         shown = shuffled(len(candidates), seed=state.optimizer["seed"], session=self.id, round=state.round)

@@ -13,6 +13,7 @@ from lib_hps.ranking import OPTIMIZERS
 from lib_hps.ranking.optimizer import LARGEST_BATCH, SMALLEST_BATCH
 
 LONGEST_PROMPT = 20_000
+FIXED_BATCH = frozenset({"cmaes"})  # its population is of one size for good
 _TEXTS = {"prompt": LONGEST_PROMPT, "negative": LONGEST_PROMPT, "sampler": 100, "model": 300}
 _WHOLE = {"steps": (1, 1000), "width": (16, 8192), "height": (16, 8192)}
 
@@ -24,11 +25,11 @@ def check_settings(given: object) -> dict[str, Any]:
         InputError: a field missing, unknown, or out of range; named.
     """
     if not isinstance(given, Mapping):
-        raise InputError(f'The settings are {str(given)[:60]!r}; give an object such as {{"prompt": "a cat"}}.')
+        raise InputError(f'The settings are {clipped(given)}; give an object such as {{"prompt": "a cat"}}.')
     fields = [*_TEXTS, *_WHOLE, "cfg"]
     for name in given:
         if name not in fields:
-            raise InputError(f"There is no setting {str(name)[:60]!r}. Settings are {', '.join(fields)}.")
+            raise InputError(f"There is no setting {clipped(name)}. Settings are {', '.join(fields)}.")
     for name in fields:
         if name not in given:
             raise InputError(f"The setting {name!r} is missing.")
@@ -39,7 +40,7 @@ def check_settings(given: object) -> dict[str, Any]:
         checked[name] = whole(name, given[name], lowest, highest)
     cfg = given["cfg"]
     if isinstance(cfg, bool) or not isinstance(cfg, (int, float)) or not math.isfinite(cfg) or not 0 <= cfg <= 100:
-        raise InputError(f"cfg is {cfg!r}; give a number from 0 to 100.")
+        raise InputError(f"cfg is {clipped(cfg)}; give a number from 0 to 100.")
     return {**checked, "cfg": float(cfg)}
 
 
@@ -61,15 +62,15 @@ def check_optimizer(given: object) -> dict[str, Any]:
         InputError: a field missing or out of range; named.
     """
     if not isinstance(given, Mapping):
-        raise InputError(f"The optimiser is {str(given)[:60]!r}; give an object with name, seed and batch.")
+        raise InputError(f"The optimiser is {clipped(given)}; give an object with name, seed and batch.")
     name, params = given.get("name"), given.get("params") or {}
     if name not in OPTIMIZERS:
-        raise InputError(f"There is no optimiser {str(name)[:60]!r}. Take one of {', '.join(OPTIMIZERS)}.")
+        raise InputError(f"There is no optimiser {clipped(name)}. Take one of {', '.join(OPTIMIZERS)}.")
     if not isinstance(params, Mapping) or len(json.dumps(dict(params))) > 2000:
         raise InputError("The optimiser's parameters have to be a small object of names and numbers.")
     for key, value in params.items():
         if not isinstance(value, (int, float, str, bool)) or (isinstance(value, float) and not math.isfinite(value)):
-            raise InputError(f"The optimiser's parameter {key!r} is {str(value)[:60]!r}; give a number or a word.")
+            raise InputError(f"The optimiser's parameter {key!r} is {clipped(value)}; give a number or a word.")
     return {
         "name": name,
         "seed": whole("seed", given.get("seed"), 0, LARGEST_SEED),
@@ -87,13 +88,19 @@ def whole(name: str, value: object, lowest: int, highest: int) -> int:
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int) or not lowest <= value <= highest:
-        raise InputError(f"{name} is {str(value)[:60]!r}; give a whole number from {lowest} to {highest}.")
+        raise InputError(f"{name} is {clipped(value)}; give a whole number from {lowest} to {highest}.")
     return value
+
+
+def clipped(value: object) -> str:
+    """A value for an error message, cut off."""
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
 
 
 def _text(name: str, value: object, longest: int) -> str:
     if not isinstance(value, str) or len(value) > longest:
-        raise InputError(f"{name} is {str(value)[:60]!r}; give a text of at most {longest} characters.")
+        raise InputError(f"{name} is {clipped(value)}; give a text of at most {longest} characters.")
     if "\0" in value or any(0xD800 <= ord(mark) <= 0xDFFF for mark in value):
         raise InputError(f"{name} holds characters that no text file can hold. Remove them.")
     return value

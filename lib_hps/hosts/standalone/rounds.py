@@ -16,6 +16,7 @@ from lib_hps.hosts.standalone.outputs import job_folder
 from lib_hps.hosts.standalone.request import GenerationRequest, Picture, Progress
 from lib_hps.hosts.standalone.samplers import SAMPLERS
 from lib_hps.hosts.standalone.studio import Studio
+from lib_hps.hosts.standalone.view import scorer_label
 from lib_hps.noise import NoiseRecipe
 
 if TYPE_CHECKING:
@@ -31,13 +32,14 @@ class StandaloneHost:
 
     Args:
         studio: pipeline, scorers and outputs folder.
+        files: classifiers by path, besides the studio's scorers; they are called by their stems.
     """
 
     draws_itself = True
     finishes_itself = True
 
-    def __init__(self, studio: Studio) -> None:
-        self._studio, self._pipeline = studio, studio.pipeline
+    def __init__(self, studio: Studio, *, files: Sequence[str] = ()) -> None:
+        self._studio, self._pipeline, self._files = studio, studio.pipeline, list(files)
         self._busy = Lock()  # sessions take turns, picture by picture
 
     def defaults(self) -> dict[str, Any]:
@@ -75,15 +77,19 @@ class StandaloneHost:
         """The default first, then those that are ready, then the rest."""
         from lib_hps.scoring import list_scorers
 
-        ready = {name: True for name in self._studio.scorer_names()}
+        ready = dict.fromkeys(self._names(), True)
         rest = {info.name: False for info in list_scorers() if info.name not in ready}
         return [ScorerLine(name, is_ready) for name, is_ready in {**ready, **rest}.items()]
 
     def score(self, scorer: str, pictures: Sequence[Path], prompt: str) -> list[float]:
         """Scores by one scorer."""
         with self._busy:
-            judge = self._studio.scorer(scorer)
+            judge = self._studio.scorer(self._names().get(scorer, scorer))
             return [float(score) for score in judge.score(list(pictures), prompt if judge.needs_prompt else None)]
+
+    def _names(self) -> dict[str, str]:
+        """What scorers are called here -> what loads them: a file by its stem, so that no path is told to anybody."""
+        return {scorer_label(name): name for name in [*self._studio.scorer_names(), *self._files]}
 
     def draw(self, order: Order) -> Generator[Step | Arrived, None, None]:
         """Draw a round; in-loop noise is that of the session's seed for every candidate."""
@@ -116,7 +122,7 @@ class StandaloneHost:
                     yield Step(event.fraction)
 
     def keep(self, picture: Path) -> Path | None:
-        """A copy among the outputs, where the history looks."""
+        """A copy among the outputs, where the history looks; its path from the outputs' parent."""
         from lib_hps.infotext import read_generation
 
         found = read_generation(picture)
@@ -128,7 +134,7 @@ class StandaloneHost:
             with suppress(OSError):
                 target.unlink(missing_ok=True)
             raise StorageError(f"Cannot write {target}: {error.strerror}. Free some space.") from error
-        return target
+        return target.relative_to(self._studio.outputs.parent)
 
 
 def request_of(settings: Mapping[str, Any], *, seed: int) -> GenerationRequest:
