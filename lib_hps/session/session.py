@@ -119,8 +119,8 @@ class Session:
         batch = state.optimizer["batch"] if count is None else whole("draw", count, 2, LARGEST_BATCH)
         if batch != state.optimizer["batch"] and state.optimizer["name"] in FIXED_BATCH:
             raise InputError(
-                f"The optimiser {state.optimizer['name']!r} needs {state.optimizer['batch']} candidates in every round, "
-                "so it cannot have mixed rounds. Begin a session with another optimiser."
+                f"The optimiser {state.optimizer['name']!r} needs {state.optimizer['batch']} candidates in every "
+                "round, so it cannot have mixed rounds. Begin a session with another optimiser."
             )
         optimiser = self._optimiser(batch, None)
         candidates = tuple(optimiser.ask())

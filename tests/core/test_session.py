@@ -323,8 +323,8 @@ def test_a_log_of_a_newer_version_is_refused_and_of_an_older_one_upgraded(store,
     path.write_text('{"n": 1, "v": 0, "type": "created", "title": "old"}\n')
     with pytest.raises(InputError, match="schema 0"):
         EventLog(path).read_new()
-    log = EventLog(path, upgraders={0: lambda event: {**event, "name": event.pop("title")}})
-    assert log.read_new() == [{"n": 1, "v": 1, "type": "created", "name": "old"}]
+    log = EventLog(path, upgraders={0: lambda event: {"type": event["type"], "name": event["title"]}})
+    assert log.read_new() == [{"type": "created", "name": "old", "n": 1, "v": 1}]
     log.append(log.stamped([{"type": "renamed", "name": "new"}]))
     assert [json.loads(line)["v"] for line in path.read_text().splitlines()] == [0, 1]
     assert all(schema < 1 for schema in UPGRADERS)
