@@ -78,24 +78,29 @@ def run_rounds(session: Session, host: Host, plan: Plan, *, report: Report, canc
     drawn, scores = 0, _scores_so_far(session.state(), plan.scorer)
     for done in range(plan.rounds):
         order = expected(session)
+        incumbent = _thumb(session.state())
         if plan.images is not None and drawn + len(order.items) > plan.images:
             if not drawn:
                 raise InputError(f"images is {plan.images}, but one round alone draws {len(order.items)}. Allow more.")
             return f"Stopped after {done} of {plan.rounds} rounds: the budget of {plan.images} pictures is used up."
 
-        def part(text: str, share: float, preview: str | None, at: int = done) -> None:
-            report(f"round {at + 1} of {plan.rounds}: {text}", (at + 0.95 * share) / plan.rounds, preview)
+        def part(text: str, share: float, newest: str | None, at: int = done, best: str | None = incumbent) -> None:
+            report(f"round {at + 1} of {plan.rounds}: {text}", (at + 0.95 * share) / plan.rounds, best or newest)
 
         drawn += draw_missing(session, host, report=part, cancelled=cancelled)
         if cancelled():
             raise Cancelled("Stopped; the best so far is kept.")
         scores.append(_answer(session, judge, holdout))
-        state = session.state()
-        best = state.any_picture(state.best or "")
-        report(f"round {done + 1} of {plan.rounds} done", (done + 1) / plan.rounds, best.thumb if best else None)
+        report(f"round {done + 1} of {plan.rounds} done", (done + 1) / plan.rounds, _thumb(session.state()))
         if plan.patience is not None and is_plateau(scores, plan.patience) and done + 1 < plan.rounds:
             return f"Stopped after {done + 1} of {plan.rounds} rounds: no gain for {plan.patience} rounds."
     return f"All {plan.rounds} rounds are done, {drawn} pictures drawn."
+
+
+def _thumb(state: State) -> str | None:
+    """The incumbent's thumbnail."""
+    drawn = state.any_picture(state.best) if state.best else None
+    return drawn.thumb if drawn else None
 
 
 def other_scorer(host: Host, scorer: str) -> str | None:

@@ -114,6 +114,8 @@ class BoardService:
         """
         defaults = self.options()["defaults"]
         given = body.get("settings")
+        if not isinstance(given, Mapping) or not given:
+            raise InputError('Give the settings, at least {"settings": {"prompt": "a cat"}}.')
         settings = merged({"prompt": "", **defaults["settings"]}, given)
         self.host.check_settings(settings)
         seed = body.get("seed")
@@ -187,7 +189,8 @@ class BoardService:
         self._tasks.stop(id, patience_s=_STOP_WITHIN_S)
         if self._tasks.running(id):
             raise ConflictError("This session is still drawing. Try again in a moment.")
-        self.store.trash(id)
+        with self.store.lock_for(id, "task"):
+            self.store.trash(id)
 
     def restore(self, id: str) -> Json:
         """Back from the trash folder."""

@@ -28,7 +28,7 @@ class Task:
     """
 
     kind: Kind
-    text: str = ""
+    text: str = "starting"
     done: float = 0.0
     preview: str | None = None
     note: str = ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -96,8 +97,9 @@ def picture_path(folder: Path, file: str) -> Path:
     return path
 
 
+@lru_cache(maxsize=256)
 def read_infotext(path: Path) -> str:
-    """The infotext in a PNG, "" where it has none."""
+    """The infotext in a PNG of a session (whose files never change), "" where it has none."""
     from PIL import Image
 
     with Image.open(path) as image:

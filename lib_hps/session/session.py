@@ -157,6 +157,7 @@ class Session:
         Raises:
             StorageError: it cannot be written.
         """
+        self.state()  # a session that was thrown away meanwhile is not begun again by its pictures
         file, thumb = store_picture(self.folder, image, infotext)
         with self._changing():
             return self._write({"type": "picture", "recipe": recipe, "key": key, "file": file, "thumb": thumb})

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -22,6 +24,7 @@ from lib_hps.session.state import FACTS, live_events
 
 TRASH = "trash"
 _LOCKS = ".locks"
+_DRAFT, _STALE_S = ".new-", 3600.0
 
 
 @dataclass(frozen=True)
@@ -168,7 +171,8 @@ class SessionStore:
         """
         try:
             self.root.mkdir(parents=True, exist_ok=True)
-            return Path(tempfile.mkdtemp(prefix=".new-", dir=self.root))
+            self._sweep()
+            return Path(tempfile.mkdtemp(prefix=_DRAFT, dir=self.root))
         except OSError as error:
             raise StorageError(f"Cannot write {self.root}: {error.strerror}. Choose another folder.") from error
 
@@ -181,13 +185,22 @@ class SessionStore:
         taken = id is None or not is_id(id) or (self.root / id).exists() or (self.root / TRASH / id).exists()
         target = self.root / (new_id() if taken or id is None else id)
         try:
-            draft.chmod(0o755)
+            umask = os.umask(0)  # mkdtemp makes private folders; give what an ordinary mkdir would
+            os.umask(umask)
+            draft.chmod(0o777 & ~umask)
             draft.rename(target)
             sync_folder(self.root)
         except OSError as error:
             shutil.rmtree(draft, ignore_errors=True)
             raise StorageError(f"Cannot write {target}: {error.strerror}.") from error
         return self.open(target.name)
+
+    def _sweep(self) -> None:
+        """Remove what a kill has left half prepared."""
+        for draft in self.root.glob(f"{_DRAFT}*"):
+            with suppress(OSError):
+                if time.time() - draft.stat().st_mtime > _STALE_S:
+                    shutil.rmtree(draft, ignore_errors=True)
 
     def _publish(self, draft: Path) -> Session:
         return self.publish(draft)

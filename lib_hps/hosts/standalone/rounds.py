@@ -83,9 +83,7 @@ class StandaloneHost:
 
     def score(self, scorer: str, pictures: Sequence[Path], prompt: str) -> list[float]:
         """Scores by one scorer."""
-        with self._busy:
-            judge = self._studio.scorer(self._names().get(scorer, scorer))
-            return [float(score) for score in judge.score(list(pictures), prompt if judge.needs_prompt else None)]
+        return self._studio.score(self._names().get(scorer, scorer), pictures, prompt)
 
     def _names(self) -> dict[str, str]:
         """What scorers are called here -> what loads them: a file by its stem, so that no path is told to anybody."""
