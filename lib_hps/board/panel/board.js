@@ -114,12 +114,18 @@ export function mount(element, { api: base = new URL("../..", import.meta.url).h
     tools();
     parts.stage.node.hidden = parts.run.isShown();
     parts.dock.hidden = parts.hints.hidden = isAuto;
-    fill(parts.say, h("b", {}, `Round ${state.round}`), " ", headline(ctl), state.change ? h("span", { class: "hps-change" }, ` ${state.change}`) : null);
+    say(`Round ${state.round}`, headline(ctl), state.change ?? "");
     parts.stage.update();
     parts.zoom.update();
     parts.compare.update();
     speak();
     return shownAs(state);
+  }
+
+  function say(...texts) {
+    if (parts.say.dataset.said === texts.join("|")) return;
+    parts.say.dataset.said = texts.join("|");
+    fill(parts.say, h("b", {}, texts[0]), ` ${texts[1]} `, h("span", { class: "hps-change" }, texts[2]));
   }
 
   function tools() {
@@ -172,8 +178,12 @@ export function mount(element, { api: base = new URL("../..", import.meta.url).h
   async function openHash() {
     const id = hash ? hashId() : null;
     if (id === (ctl.state?.id ?? null)) return;
-    if (id) await ctl.open(id);
-    else ctl.close();
+    if (!id) return ctl.close();
+    if (!(await ctl.open(id))) {
+      history.replaceState(null, "", location.pathname + location.search);
+      await parts.home.refresh();
+    }
+    return null;
   }
 
   function leave() {

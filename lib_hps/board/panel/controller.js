@@ -119,6 +119,11 @@ export function makeController(api, view) {
       }
     }
     if (error.status === 404 && id) return gone(error);
+    if (error.status === 0 && id) {
+      me.offline = true; // the banner says so, and goes when the server is back
+      failures = Math.max(failures, 1);
+      return schedule();
+    }
     schedule();
     return view.toast(error.message, { isError: true });
   }
@@ -174,6 +179,7 @@ export function makeController(api, view) {
     if (draft === me.draft) return;
     past.push(me.draft);
     set(draft);
+    view.announce(draft.none ? "None is better" : `Your order: ${ranks.words(draft.tiers) || "empty"}`);
   }
 
   function set(draft) {

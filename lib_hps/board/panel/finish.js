@@ -29,7 +29,7 @@ export function makeFinish({ board, api, ctl, toast, zoom }) {
       },
       h("h2", {}, "The winner, larger"),
       h("p", { class: "hps-muted" }, top === undefined ? "The best picture so far is drawn again at a larger size and saved with its recipe." : "Your order for this round is sent first; its winner is then drawn at a larger size and saved with its recipe."),
-      h("div", { class: "hps-fields" }, field("Width", width), field("Height", height), field("How much may change (0 to 1)", strength)),
+      h("div", { class: "hps-fields" }, field("Width", width), field("Height", height), field("Denoising strength", strength)),
       h("div", { class: "hps-row" }, h("button", { type: "submit", class: "hps-button hps-primary" }, "Finish"), button("Go on ranking", () => dialog.close())),
     );
     fill(dialog, largeImage(api.picture(one.picture), "The winner"), form);

@@ -30,7 +30,7 @@ export function choice(values, chosen, props = {}) {
 
 /** A number box; empty is allowed where it is not required. */
 export function numberBox(value, { min, max, step = 1, isRequired = true, ...props }) {
-  return h("input", { class: "hps-input", type: "number", inputmode: step % 1 ? "decimal" : "numeric", min, max, step, required: isRequired, value: value ?? "", ...props });
+  return h("input", { class: "hps-input", type: "number", inputmode: Number.isInteger(step) ? "numeric" : "decimal", min, max, step, required: isRequired, value: value ?? "", ...props });
 }
 
 /**

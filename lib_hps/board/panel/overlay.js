@@ -32,6 +32,7 @@ export function makeZoom({ board, api, ctl }) {
   const dialog = makeDialog(board, "Picture, large", "hps-zoom");
   let number = null;
   let heldSince = 0;
+  let shown = "";
 
   function open(which, { isHeld = false } = {}) {
     const list = drawn(ctl);
@@ -51,7 +52,10 @@ export function makeZoom({ board, api, ctl }) {
   const close = () => dialog.open && dialog.close();
   const bar = (...parts) => h("div", { class: "hps-zoom-bar" }, parts, button(icon("close"), close, { class: "hps-round", "aria-label": "Close" }));
 
+  const key = () => JSON.stringify([number, ctl.draft, ctl.can().rank, drawn(ctl).map((one) => one.picture)]);
+
   function paint() {
+    shown = key();
     const one = drawn(ctl).find((each) => each.number === number);
     if (!one) return close();
     const tier = ranks.tierOf(ctl.draft, number);
@@ -95,7 +99,7 @@ export function makeZoom({ board, api, ctl }) {
       heldSince = performance.now();
       open(which);
     },
-    update: () => dialog.open && number !== null && paint(),
+    update: () => dialog.open && number !== null && key() !== shown && paint(),
   };
 }
 
@@ -112,6 +116,8 @@ function listenForSwipes(node, step) {
 export function makeCompare({ board, api, ctl }) {
   const dialog = makeDialog(board, "Compare two pictures", "hps-compare");
   let pair = [];
+  let shown = "";
+  const key = () => JSON.stringify([pair, ctl.draft, drawn(ctl).map((one) => one.picture)]);
 
   function open() {
     const list = drawn(ctl).map((one) => one.number);
@@ -123,6 +129,7 @@ export function makeCompare({ board, api, ctl }) {
   }
 
   function paint(focus) {
+    shown = key();
     const held = focus ?? dialog.querySelector(":focus")?.dataset.side;
     if (pair.some((number) => !drawn(ctl).some((one) => one.number === number))) return dialog.close();
     fill(
@@ -183,5 +190,5 @@ export function makeCompare({ board, api, ctl }) {
     paint();
   }
 
-  return { open, update: () => dialog.open && paint() };
+  return { open, update: () => dialog.open && key() !== shown && paint() };
 }

@@ -38,16 +38,16 @@ export function makeStage({ api, ctl, zoom, drop }) {
     const count = cards.size;
     const { width, height } = ctl.state?.settings ?? {};
     if (!node.isConnected) return;
-    node.parentElement.style.setProperty("--hps-room", `${Math.max(220, freeHeight())}px`);
-    if (!count) return;
     const aspect = width && height ? width / height : 1;
+    node.parentElement.style.setProperty("--hps-room", `${Math.max(220, freeHeight())}px`);
+    node.parentElement.style.setProperty("--hps-aspect", aspect);
+    if (!count) return;
     const isNarrow = node.clientWidth < 620;
     const room = { w: node.clientWidth, h: isNarrow ? Infinity : Math.max(240, freeHeight()) };
     const columns = isNarrow ? 2 : bestColumns(count, aspect, room);
     const size = cellWidth(count, columns, aspect, room);
     node.style.setProperty("--hps-columns", columns);
     node.style.setProperty("--hps-cell", `${Math.floor(size)}px`);
-    node.style.setProperty("--hps-aspect", aspect);
   }
 
   /** What the window leaves for the pictures when everything else is on screen but what is open for a while only. */
