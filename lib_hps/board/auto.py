@@ -14,6 +14,7 @@ from lib_hps.board.judges import Judge
 from lib_hps.board.trends import is_plateau
 from lib_hps.errors import Cancelled, InputError
 from lib_hps.ranking import Ranking
+from lib_hps.scoring.registry import REGISTRY
 from lib_hps.session import Session, State
 from lib_hps.session.settings import clipped, whole
 
@@ -104,9 +105,16 @@ def _thumb(state: State) -> str | None:
 
 
 def other_scorer(host: Host, scorer: str) -> str | None:
-    """One that can watch: ready, and no part of the scorer that is optimised."""
-    ready = [line.name for line in host.scorers() if line.is_available]
-    return next((name for name in ready if name != scorer and name not in scorer.split(":", 1)[-1]), None)
+    """One that can watch: ready, and no part of the scorer that is optimised.
+
+    The bundled scorers have seen nothing but emoji: they watch each other, not a scorer of real pictures.
+    """
+    ready = [line.name for line in host.scorers() if line.is_available and line.name not in scorer]
+    return next((name for name in ready if _is_bundled(scorer) or not _is_bundled(name)), None)
+
+
+def _is_bundled(scorer: str) -> bool:
+    return any(entry.is_bundled and entry.name in scorer for entry in REGISTRY.values())
 
 
 def _scores_so_far(state: State, scorer: str) -> list[float]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from lib_hps.board.tasks import Task
-from lib_hps.board.trends import warning_of
-from lib_hps.session import Answer, Asked, Drawn, Listed, Session, State
+from lib_hps.board.trends import Point, gain_curve, warning_of
+from lib_hps.errors import NotFoundError
+from lib_hps.session import Answer, Asked, Drawn, Final, Listed, Session, State
 from lib_hps.session.pictures import read_infotext
 
 PREFIX = "/hps/v1"
@@ -49,22 +50,30 @@ def state_view(session: Session, state: State, task: Task | None) -> dict[str, A
         "candidates": _candidates(state),
         "ranking": _draft(state.asked),
         "best": _best(state),
-        "history": [_answer(state.id, place, answer) for place, answer in enumerate(state.answers, 1)],
+        "history": [
+            _answer(state.id, point, answer) for point, answer in zip(gain_curve(state), state.answers, strict=True)
+        ],
+        "drawn": len(state.pictures),
         "change": "; ".join(state.changes) or None,
         "warning": warning_of(state),
         "note": task.note or None if task else None,
         "error": task.error if task else None,
-        "finals": [
-            {
-                "picture": picture_url(state.id, final.file),
-                "thumb": picture_url(state.id, final.thumb),
-                "width": final.width,
-                "height": final.height,
-                "recipe": final.recipe,
-                "infotext": read_infotext(session.picture(final.file)),
-            }
-            for final in state.finals
-        ],
+        "finals": [_final(session, final) for final in state.finals],
+    }
+
+
+def _final(session: Session, final: Final) -> dict[str, Any]:
+    try:
+        infotext = read_infotext(session.picture(final.file))
+    except (NotFoundError, OSError):
+        infotext = ""  # the file was removed by hand
+    return {
+        "picture": picture_url(session.id, final.file),
+        "thumb": picture_url(session.id, final.thumb),
+        "width": final.width,
+        "height": final.height,
+        "recipe": final.recipe,
+        "infotext": infotext,
     }
 
 
@@ -124,17 +133,23 @@ def _best(state: State) -> dict[str, Any] | None:
     }
 
 
-def _answer(session: str, place: int, answer: Answer) -> dict[str, Any]:
+def _answer(session: str, point: Point, answer: Answer) -> dict[str, Any]:
     return {
-        "round": place,
+        "round": point.round,
         **_urls(session, answer.picture),
         "order": None if answer.order is None else [list(tier) for tier in answer.order],
         "by": answer.by,
         "score": answer.score,
         "holdout": answer.holdout,
+        "gain": _rounded(point.gain),
+        "holdout_gain": _rounded(point.holdout),
         "holdout_by": answer.holdout_by,
         "change": answer.change,
     }
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)
 
 
 def _urls(session: str, drawn: Drawn | None) -> dict[str, str | None]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
+import shutil
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -82,6 +84,22 @@ def make_thumb(png: bytes) -> bytes:
     stream = io.BytesIO()
     small.save(stream, "JPEG", quality=_QUALITY)
     return stream.getvalue()
+
+
+def share_pictures(source: Path, target: Path) -> None:
+    """Give another session the same pictures; they never change, so the disk holds them once where it can.
+
+    Raises:
+        OSError: they cannot be written.
+    """
+    for kind, pattern in (("pictures", PICTURE), ("thumbs", THUMB)):
+        (target / kind).mkdir()
+        for path in (source / kind).iterdir() if (source / kind).is_dir() else ():
+            if pattern.fullmatch(path.name):  # what is being written has another name
+                try:
+                    os.link(path, target / kind / path.name)
+                except OSError:  # another disk, or a file system without links
+                    shutil.copyfile(path, target / kind / path.name)
 
 
 def picture_path(folder: Path, file: str) -> Path:

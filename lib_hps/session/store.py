@@ -18,6 +18,7 @@ from lib_hps.ranking import make_optimizer
 from lib_hps.session.lock import FileLock
 from lib_hps.session.log import Event, EventLog, sync_folder
 from lib_hps.session.names import check_id, check_name, is_id, new_id
+from lib_hps.session.pictures import share_pictures
 from lib_hps.session.session import LOG, Session
 from lib_hps.session.settings import check_optimizer, check_settings
 from lib_hps.session.state import FACTS, live_events
@@ -87,7 +88,12 @@ class SessionStore:
                 self._open.pop(id, None)
                 raise NotFoundError(f"There is no session {id}. It may be in the trash.")
             session = self._open.setdefault(id, Session(folder, self.root / _LOCKS))
-        session.state()
+        try:
+            session.state()
+        except InputError:
+            with self._lock:
+                self._open.pop(id, None)  # the log may have been mended or replaced by hand: read it from its beginning
+            raise
         return session
 
     def list(self) -> list[Listed]:
@@ -209,9 +215,7 @@ class SessionStore:
         draft = self.draft_folder()
         try:
             if pictures_of is not None:
-                for kind in ("pictures", "thumbs"):
-                    if (pictures_of.folder / kind).is_dir():
-                        shutil.copytree(pictures_of.folder / kind, draft / kind)
+                share_pictures(pictures_of.folder, draft)
             log = EventLog(draft / LOG)
             log.append(log.stamped(events))
         except (OSError, HpsError) as error:

@@ -288,6 +288,21 @@ def test_a_tab_cannot_change_a_session_that_is_drawing_but_can_cancel(board):
     assert board.draw(id)["status"] == "ready"
 
 
+def test_two_sessions_are_drawn_at_once_and_do_not_mix(board):
+    ids = [board.begin(seed=seed)["id"] for seed in (1, 1000)]
+    board.host.gate.clear()
+    for id in ids:
+        board.post(f"/sessions/{id}/draw")
+    assert [board.get(f"/sessions/{id}")["task"] for id in ids] == ["draw", "draw"]
+    board.host.gate.set()
+    for id, first in zip(ids, (1, 1000), strict=True):
+        state = board.wait(id)
+        assert state["status"] == "ready"
+        assert {candidate["recipe"] for candidate in state["candidates"]} == {f"{first + n}*1" for n in range(4)}
+        for candidate in state["candidates"]:
+            assert infotext(board, candidate["picture"])["HPS session"] == id
+
+
 def test_a_host_that_fails_says_so_and_the_session_can_go_on(board):
     id = board.begin()["id"]
     board.host.fails = True
@@ -321,6 +336,11 @@ def test_a_scorer_plays_the_rounds_and_the_held_out_one_raises_the_alarm(board):
     scores = [line["score"] for line in state["history"]]
     assert scores == sorted(scores)
     assert [line["holdout"] for line in state["history"]] == [-score for score in scores]
+    gains = [line["gain"] for line in state["history"]]  # in deviations of the first round's pictures
+    assert gains == sorted(gains)
+    assert 0 < gains[0] < 2
+    assert [line["holdout_gain"] for line in state["history"]] == [-gain for gain in gains]
+    assert state["drawn"] == len(board.host.draws)
     assert {line["by"] for line in state["history"]} == {"near"}
     assert "far (held out) fell" in state["warning"]
     assert state["round"] == 9
@@ -369,6 +389,22 @@ def test_a_run_that_is_cancelled_keeps_the_best_so_far(board):
     assert 0 < len(state["history"]) < 1000
     assert state["best"]["score"] == max(line["score"] for line in state["history"])
     assert board.draw(id)["status"] == "ready"
+
+
+def test_a_scorer_of_real_pictures_is_not_watched_by_a_bundled_one():
+    from lib_hps.board.auto import other_scorer
+    from lib_hps.board.host import ScorerLine
+
+    class Names(Painter):
+        def scorers(self):
+            return [
+                ScorerLine(name, name != "pickscore") for name in ("tiny-hps", "tiny-holdout", "hps-v2.1", "pickscore")
+            ]
+
+    assert other_scorer(Names(), "tiny-hps") == "tiny-holdout"
+    assert other_scorer(Names(), "hps-v2.1") is None
+    assert other_scorer(Names(), "my-taste") == "hps-v2.1"
+    assert other_scorer(Names(), "ensemble:hps-v2.1=1,tiny-hps=1") == "tiny-holdout"
 
 
 def test_an_ensemble_gives_scores_that_can_be_compared_from_round_to_round(board):

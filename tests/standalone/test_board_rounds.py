@@ -18,7 +18,8 @@ from lib_hps.hosts.standalone.noise import ImageNoise
 from lib_hps.hosts.standalone.rendering import read_text_or_picture, render, request_from
 from lib_hps.hosts.standalone.request import GenerationRequest, Picture
 from lib_hps.hosts.standalone.rounds import StandaloneHost, draw_recipe, realise
-from lib_hps.hosts.standalone.samplers import SAMPLERS
+from lib_hps.hosts.standalone.samplers import SAMPLERS, Run, moves
+from lib_hps.hosts.standalone.schedules import NoiseSchedule
 from lib_hps.hosts.standalone.second_pass import SecondPass
 from lib_hps.hosts.standalone.studio import Studio
 from lib_hps.infotext import parse_infotext, png_info, read_generation
@@ -203,23 +204,44 @@ def test_the_winner_gets_larger_is_kept_among_the_outputs_and_can_be_drawn_again
     assert kept.read_bytes() == path.read_bytes()
 
 
+@pytest.mark.parametrize("strength", [0.3, 0.75, 1.0])
 @pytest.mark.parametrize("sampler", SAMPLERS)
-def test_a_second_pass_changes_more_the_stronger_it_is(pipeline, sampler):
-    request = dataclasses.replace(REQUEST, sampler=sampler, steps=6)
-    first = next(pipeline.generate(request)).image
-    changes, steps = [], []
-    for strength in (0.0, 0.2, 0.6, 1.0):
-        events = list(pipeline.refine(request, first, width=96, height=96, strength=strength))
-        assert events[-1].image.size == (96, 96)
-        steps.append(len(events) - 1)
-        enlarged = pixels(first.resize((96, 96), Image.Resampling.LANCZOS))
-        changes.append(np.abs(pixels(events[-1].image) - enlarged).mean())
-        if strength:
-            assert np.isclose([event.fraction for event in events[:-1]][-1], 1.0)
-    assert changes[0] < changes[2]
-    assert changes[1] < changes[3]
-    assert steps[0] == 0
-    assert all(5 <= count <= 7 for count in steps[1:])
+def test_a_second_pass_begins_with_the_latent_noised_up_to_its_strength(sampler, strength):
+    """The model is first asked about sqrt(a_t) * latent + sqrt(1 - a_t) * noise, with t about strength * 1000."""
+    import torch
+
+    schedule = NoiseSchedule()
+    generator = torch.Generator().manual_seed(0)
+    latent, noise = (torch.randn((1, 4, 8, 8), generator=generator) for _ in range(2))
+    asked = []
+
+    def eps(x, t):
+        asked.append((x, float(t)))
+        return torch.zeros_like(x)
+
+    second = SecondPass(dataclasses.replace(REQUEST, sampler=sampler, steps=20), width=64, height=64, strength=strength)
+    count = moves(sampler, second.steps, schedule)
+    skipped = second.skipped(count)
+    run = Run(eps, schedule, noise, second.steps, lambda: noise, latent=latent, skipped=skipped)
+    walked = list(SAMPLERS[sampler][0](run))
+    assert len(walked) == count - skipped
+    assert abs(len(walked) - 20) <= 1
+    x, t = asked[0]
+    a = float(1 / (schedule.t_to_sigma(torch.tensor(t)) ** 2 + 1))
+    assert torch.allclose(x, a**0.5 * latent + (1 - a) ** 0.5 * noise, atol=2e-3)
+    if "Karras" not in sampler:  # whose steps are not even in time
+        assert abs(t / 1000 - strength) < 0.06
+
+
+def test_a_second_pass_draws_the_size_asked_for_and_the_same_every_time(pipeline):
+    first = next(pipeline.generate(REQUEST)).image
+    passes = [list(pipeline.refine(REQUEST, first, width=96, height=128, strength=s)) for s in (0.5, 0.5, 0.7, 0.0)]
+    images = [pixels(events[-1].image) for events in passes]
+    assert images[0].shape == (128, 96, 3)
+    assert (images[0] == images[1]).all()
+    assert np.abs(images[0] - images[2]).max() > 8
+    assert [len(events) - 1 for events in passes] == [4, 4, 4, 0]
+    assert [event.fraction for event in passes[0][:-1]] == [0.25, 0.5, 0.75, 1.0]
 
 
 def test_a_second_pass_walks_the_end_of_the_schedule_as_hires_fix_does():
