@@ -73,3 +73,13 @@ export function makeApi(base) {
     },
   };
 }
+
+/** Do it; a failure of the API is said. */
+export async function attempt(toast, work) {
+  try {
+    return await work();
+  } catch (error) {
+    if (!(error instanceof ApiError)) throw error;
+    return toast(error.message, { isError: true });
+  }
+}

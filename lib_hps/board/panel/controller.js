@@ -13,7 +13,14 @@ const RETRY_MS = [1000, 2000, 4000];
  * @param {{changed: Function, toast: Function, announce: Function}} view what is told of changes
  */
 export function makeController(api, view) {
-  const me = { state: null, draft: ranks.empty(), mode: "hand", mixed: { draw: 32, scorer: null }, busy: false, offline: false };
+  const me = {
+    state: null,
+    draft: ranks.empty(),
+    mode: "hand",
+    mixed: { draw: 32, scorer: null },
+    busy: false,
+    offline: false,
+  };
   let past = []; // earlier half-made rankings of this round
   let tieNext = false;
   let timer = 0;
@@ -48,7 +55,11 @@ export function makeController(api, view) {
     clearTimeout(timer);
     const isRunning = me.state?.task;
     if (!isRunning && !me.offline) return;
-    const wait = me.offline ? RETRY_MS[Math.min(failures, RETRY_MS.length) - 1] : document.hidden ? POLL_HIDDEN_MS : POLL_MS;
+    const wait = me.offline
+      ? RETRY_MS[Math.min(failures, RETRY_MS.length) - 1]
+      : document.hidden
+        ? POLL_HIDDEN_MS
+        : POLL_MS;
     timer = setTimeout(poll, wait);
   }
 
@@ -62,7 +73,8 @@ export function makeController(api, view) {
       const wasOffline = me.offline;
       me.offline = false;
       failures = 0;
-      const isLost = state.round !== round && !ranks.isEmpty(me.draft) && state.task !== "auto" && me.state.task !== "auto";
+      const isLost =
+        state.round !== round && !ranks.isEmpty(me.draft) && state.task !== "auto" && me.state.task !== "auto";
       apply(state);
       if (wasOffline) view.toast("The server is back.");
       if (isLost) view.toast(movedOn(state, round), { isError: true });
@@ -230,7 +242,11 @@ export function makeController(api, view) {
     auto: (body) => act("auto", body, "The automatic rounds begin"),
     startMixed: () => run(() => drawing(me.state.id)),
     branch: (round) => act("branch", { round }),
-    settings: (body) => thenDraw(() => api.act(me.state.id, "settings", { ...body, version: me.state.version }), "The settings are changed"),
+    settings: (body) =>
+      thenDraw(
+        () => api.act(me.state.id, "settings", { ...body, version: me.state.version }),
+        "The settings are changed",
+      ),
     rename: (name) => act("rename", { name }),
     async finish(body) {
       if (can().next && me.draft.tiers.length && !(await act("tell", answer()))) return null;
@@ -243,7 +259,10 @@ export function makeController(api, view) {
 }
 
 const suggestion = (state) =>
-  ranks.read({ tiers: state.ranking }, state.candidates.map((one) => one.number)) ?? ranks.empty();
+  ranks.read(
+    { tiers: state.ranking },
+    state.candidates.map((one) => one.number),
+  ) ?? ranks.empty();
 
 /** How a session that is opened was ranked last. */
 function modeOf(state) {

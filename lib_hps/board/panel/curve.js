@@ -16,7 +16,10 @@ export function makeCurve(history, { width = 240, height = 96 } = {}) {
   const x = (round) => MARGIN.x + ((round - first) / Math.max(1, last - first)) * (width - 2 * MARGIN.x);
   const drawings = [];
   const legend = [];
-  for (const [key, name, style] of [["score", scorerName(scorerOf(rounds) ?? "score"), "hps-line"], ["holdout", `held out${heldOut(rounds)}`, "hps-line hps-held"]]) {
+  for (const [key, name, style] of [
+    ["score", scorerName(scorerOf(rounds) ?? "score"), "hps-line"],
+    ["holdout", `held out${heldOut(rounds)}`, "hps-line hps-held"],
+  ]) {
     const points = rounds.filter((each) => Number.isFinite(each[key]));
     if (!points.length) continue;
     drawings.push(line(points, key, { x, height, style }));
@@ -25,14 +28,21 @@ export function makeCurve(history, { width = 240, height = 96 } = {}) {
   const axis = h("text", { class: "hps-axis", x: MARGIN.x, y: height - 3 }, `round ${first}`);
   const end = h("text", { class: "hps-axis", x: width - MARGIN.x, y: height - 3, "text-anchor": "end" }, String(last));
   const words = legend.map((each) => each.textContent).join("; ");
-  const chart = h("svg", { class: "hps-chart", viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `Score by round. ${words}` }, drawings, axis, end);
+  const chart = h(
+    "svg",
+    { class: "hps-chart", viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `Score by round. ${words}` },
+    drawings,
+    axis,
+    end,
+  );
   return h("figure", { class: "hps-curve" }, chart, h("figcaption", {}, legend));
 }
 
 function line(points, key, { x, height, style }) {
   const values = points.map((each) => each[key]);
   const [low, high] = [Math.min(...values), Math.max(...values)];
-  const y = (value) => height - MARGIN.bottom - ((value - low) / (high - low || 1)) * (height - MARGIN.top - MARGIN.bottom);
+  const y = (value) =>
+    height - MARGIN.bottom - ((value - low) / (high - low || 1)) * (height - MARGIN.top - MARGIN.bottom);
   const path = points.map((each) => `${x(each.round).toFixed(1)},${y(each[key]).toFixed(1)}`);
   const [endX, endY] = path.at(-1).split(",");
   return h("g", { class: style }, h("polyline", { points: path.join(" ") }), h("circle", { cx: endX, cy: endY, r: 3 }));

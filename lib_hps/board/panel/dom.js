@@ -13,7 +13,8 @@ export function h(tag, props = {}, ...children) {
   for (const [key, value] of Object.entries(props)) {
     if (key.startsWith("on")) node.addEventListener(key.slice(2), value);
     else if (PROPERTIES.has(key)) node[key] = value ?? "";
-    else if (value !== null && value !== undefined && value !== false) node.setAttribute(key, value === true ? "" : value);
+    else if (value !== null && value !== undefined && value !== false)
+      node.setAttribute(key, value === true ? "" : value);
   }
   node.append(...children.flat(2).filter((child) => child !== null && child !== undefined && child !== false));
   return node;
@@ -50,7 +51,9 @@ export function fill(node, ...children) {
 
 /** True where a key press writes text or moves a control of its own. */
 export function isTyping(target) {
-  return Boolean(target?.closest?.("input:not([type=checkbox]):not([type=radio]), textarea, select, [contenteditable]"));
+  return Boolean(
+    target?.closest?.("input:not([type=checkbox]):not([type=radio]), textarea, select, [contenteditable]"),
+  );
 }
 
 const ENDINGS = { one: "st", two: "nd", few: "rd", other: "th" };

@@ -24,7 +24,10 @@ const keyOf = (state) => `hps-draft:${roundOf(state)}`;
 /** The half-made ranking of these candidates, or null. */
 export function loadRanking(state) {
   try {
-    return read(JSON.parse(get(keyOf(state))), state.candidates.map((one) => one.number));
+    return read(
+      JSON.parse(get(keyOf(state))),
+      state.candidates.map((one) => one.number),
+    );
   } catch {
     return null; // not ours
   }

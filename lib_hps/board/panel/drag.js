@@ -21,7 +21,11 @@ export function startDrag(down, number, { onstart, drop, api, ctl }) {
       if (Math.hypot(event.clientX - down.clientX, event.clientY - down.clientY) < FAR_PX) return;
       onstart?.();
       const one = ctl.state.candidates.find((each) => each.number === number);
-      ghost = h("div", { class: "hps-ghost", "aria-hidden": "true" }, h("img", { alt: "", src: api.picture(one.thumb ?? one.picture) }));
+      ghost = h(
+        "div",
+        { class: "hps-ghost", "aria-hidden": "true" },
+        h("img", { alt: "", src: api.picture(one.thumb ?? one.picture) }),
+      );
       board.append(ghost);
       board.classList.add("hps-dragging");
     }
@@ -33,7 +37,8 @@ export function startDrag(down, number, { onstart, drop, api, ctl }) {
 
   function end(event) {
     if (event.pointerId !== down.pointerId) return;
-    for (const name of ["pointermove", "pointerup", "pointercancel"]) window.removeEventListener(name, name === "pointermove" ? move : end);
+    for (const name of ["pointermove", "pointerup", "pointercancel"])
+      window.removeEventListener(name, name === "pointermove" ? move : end);
     if (!ghost) return;
     ghost.remove();
     board.classList.remove("hps-dragging");

@@ -1,7 +1,7 @@
 /** Good enough: the winner at a larger size, saved with its recipe. */
 import { button, fill, h } from "./dom.js";
 import { field, numberBox } from "./forms.js";
-import { largeImage, makeDialog } from "./overlay.js";
+import { largeImage, makeDialog } from "./dialog.js";
 
 /** @returns {{open: Function, node: HTMLElement, update: Function}} */
 export function makeFinish({ board, api, ctl, toast, zoom }) {
@@ -28,9 +28,26 @@ export function makeFinish({ board, api, ctl, toast, zoom }) {
         },
       },
       h("h2", {}, "The winner, larger"),
-      h("p", { class: "hps-muted" }, top === undefined ? "The best picture so far is drawn again at a larger size and saved with its recipe." : "Your order for this round is sent first; its winner is then drawn at a larger size and saved with its recipe."),
-      h("div", { class: "hps-fields" }, field("Width", width), field("Height", height), field("Denoising strength", strength)),
-      h("div", { class: "hps-row" }, h("button", { type: "submit", class: "hps-button hps-primary" }, "Finish"), button("Go on ranking", () => dialog.close())),
+      h(
+        "p",
+        { class: "hps-muted" },
+        top === undefined
+          ? "The best picture so far is drawn again at a larger size and saved with its recipe."
+          : "Your order for this round is sent first; its winner is then drawn at a larger size and saved with its recipe.",
+      ),
+      h(
+        "div",
+        { class: "hps-fields" },
+        field("Width", width),
+        field("Height", height),
+        field("Denoising strength", strength),
+      ),
+      h(
+        "div",
+        { class: "hps-row" },
+        h("button", { type: "submit", class: "hps-button hps-primary" }, "Finish"),
+        button("Go on ranking", () => dialog.close()),
+      ),
     );
     fill(dialog, largeImage(api.picture(one.picture), "The winner"), form);
     dialog.showModal();
@@ -64,13 +81,37 @@ export function makeFinish({ board, api, ctl, toast, zoom }) {
     return h(
       "article",
       { class: "hps-final" },
-      h("button", { type: "button", class: "hps-final-picture", "aria-label": "The finished picture, large", onclick: () => zoom.show(source, "The finished picture") }, largeImage(source, "The finished picture")),
+      h(
+        "button",
+        {
+          type: "button",
+          class: "hps-final-picture",
+          "aria-label": "The finished picture, large",
+          onclick: () => zoom.show(source, "The finished picture"),
+        },
+        largeImage(source, "The finished picture"),
+      ),
       h(
         "div",
         { class: "hps-final-words" },
-        h("b", {}, index ? "Finished earlier" : "Finished", each.width ? h("span", { class: "hps-muted" }, ` · ${each.width} × ${each.height}`) : null),
-        h("div", { class: "hps-row" }, h("a", { class: "hps-button hps-primary", href: source, download: "" }, "Save the picture"), button("Copy its recipe", copy)),
-        h("details", {}, h("summary", {}, "Recipe (infotext)"), h("pre", { class: "hps-infotext", tabindex: 0 }, each.infotext)),
+        h(
+          "b",
+          {},
+          index ? "Finished earlier" : "Finished",
+          each.width ? h("span", { class: "hps-muted" }, ` · ${each.width} × ${each.height}`) : null,
+        ),
+        h(
+          "div",
+          { class: "hps-row" },
+          h("a", { class: "hps-button hps-primary", href: source, download: "" }, "Save the picture"),
+          button("Copy its recipe", copy),
+        ),
+        h(
+          "details",
+          {},
+          h("summary", {}, "Recipe (infotext)"),
+          h("pre", { class: "hps-infotext", tabindex: 0 }, each.infotext),
+        ),
       ),
     );
   }

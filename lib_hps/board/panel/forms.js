@@ -30,7 +30,17 @@ export function choice(values, chosen, props = {}) {
 
 /** A number box; empty is allowed where it is not required. */
 export function numberBox(value, { min, max, step = 1, isRequired = true, ...props }) {
-  return h("input", { class: "hps-input", type: "number", inputmode: Number.isInteger(step) ? "numeric" : "decimal", min, max, step, required: isRequired, value: value ?? "", ...props });
+  return h("input", {
+    class: "hps-input",
+    type: "number",
+    inputmode: Number.isInteger(step) ? "numeric" : "decimal",
+    min,
+    max,
+    step,
+    required: isRequired,
+    value: value ?? "",
+    ...props,
+  });
 }
 
 /**
@@ -62,5 +72,5 @@ function control(value, { kind, min, max, step, limits, choices }) {
   if (kind === "choice") return choice(choices.includes(value) ? choices : [value, ...choices], value);
   if (kind === "text") return h("input", { class: "hps-input", type: "text", value });
   const [low, high] = limits ?? [min, max];
-  return numberBox(value, { min: low, max: high, step: kind === "real" ? "any" : step ?? 1 });
+  return numberBox(value, { min: low, max: high, step: kind === "real" ? "any" : (step ?? 1) });
 }

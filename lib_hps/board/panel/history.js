@@ -10,7 +10,13 @@ const said = (order) => (order ? (order.length ? words(order) : "none better") :
 export function makeHistory({ api, ctl, zoom, branch }) {
   const chart = h("div", {});
   const list = h("ol", { class: "hps-rounds", reversed: true });
-  const node = h("aside", { class: "hps-rail", "aria-label": "Earlier rounds" }, h("h2", { class: "hps-rail-title" }, "Rounds"), chart, list);
+  const node = h(
+    "aside",
+    { class: "hps-rail", "aria-label": "Earlier rounds" },
+    h("h2", { class: "hps-rail-title" }, "Rounds"),
+    chart,
+    list,
+  );
   let shown = "";
 
   function update() {
@@ -27,7 +33,16 @@ export function makeHistory({ api, ctl, zoom, branch }) {
     const source = api.picture(each.thumb ?? each.picture);
     const large = api.picture(each.picture ?? each.thumb);
     const title = `Best after round ${each.round}`;
-    const picture = h("button", { type: "button", class: "hps-round-picture", "aria-label": `${title}, large`, onclick: () => zoom.show(large, title) }, source ? h("img", { alt: "", src: source, loading: "lazy" }) : "");
+    const picture = h(
+      "button",
+      {
+        type: "button",
+        class: "hps-round-picture",
+        "aria-label": `${title}, large`,
+        onclick: () => zoom.show(large, title),
+      },
+      source ? h("img", { alt: "", src: source, loading: "lazy" }) : "",
+    );
     const back = button("branch", () => branch(each.round), {
       class: "hps-link",
       title: `Start a new session as it was before round ${each.round} was answered`,

@@ -12,7 +12,9 @@ export function listenForKeys({ root, target, ctl, zoom, compare }) {
 
   function onkeydown(event) {
     const { activeElement } = document;
-    const isOurs = root.contains(event.target) || (event.target === document.body && (activeElement === document.body || !activeElement));
+    const isOurs =
+      root.contains(event.target) ||
+      (event.target === document.body && (activeElement === document.body || !activeElement));
     if (!isOurs || event.defaultPrevented || event.isComposing || isTyping(event.target) || !ctl.state) return;
     if (root.querySelector("dialog[open]") && !isUndo(event)) return;
     if (press(event)) event.preventDefault();
@@ -20,16 +22,17 @@ export function listenForKeys({ root, target, ctl, zoom, compare }) {
 
   /** True where the key meant something. */
   function press(event) {
-    if (isUndo(event)) return ctl.undo(), true;
+    if (isUndo(event)) return (ctl.undo(), true);
     if (event.ctrlKey || event.metaKey || event.altKey) return false;
     const digit = digitOf(event);
-    if (digit !== null && !event.repeat) return digit.value ? ctl.pick(digit.value, digit.isTied) : ctl.none(), true;
+    if (digit !== null && !event.repeat) return (digit.value ? ctl.pick(digit.value, digit.isTied) : ctl.none(), true);
     const onPick = event.target.closest?.(".hps-pick");
     const onControl = !onPick && event.target.closest?.("button, a, summary, label, [role=radio]");
-    if (event.key === "Enter" && !onControl && !event.repeat) return ctl.next(), true;
-    if (event.key === " " && !onControl) return event.repeat || zoom.openByKey(numberAt(onPick) ?? hovered ?? ctl.draft.tiers[0]?.[0] ?? 1), true;
-    if (event.key === "=") return ctl.tie(), true;
-    if (event.key.toLowerCase() === "c") return compare.open(), true;
+    if (event.key === "Enter" && !onControl && !event.repeat) return (ctl.next(), true);
+    if (event.key === " " && !onControl)
+      return (event.repeat || zoom.openByKey(numberAt(onPick) ?? hovered ?? ctl.draft.tiers[0]?.[0] ?? 1), true);
+    if (event.key === "=") return (ctl.tie(), true);
+    if (event.key.toLowerCase() === "c") return (compare.open(), true);
     if (onPick && event.key.startsWith("Arrow")) return walk(onPick, event.key);
     return false;
   }

@@ -23,7 +23,13 @@ export function makeSettings({ ctl, options, toggled }) {
       },
       field("Prompt", prompt, { isWide: true }),
       h("div", { class: "hps-fields" }, fields.nodes),
-      h("div", { class: "hps-row" }, h("button", { type: "submit", class: "hps-button hps-primary" }, "Apply"), button("Close", close), h("span", { class: "hps-hint" }, "The present round is drawn anew; the rounds show what changed.")),
+      h(
+        "div",
+        { class: "hps-row" },
+        h("button", { type: "submit", class: "hps-button hps-primary" }, "Apply"),
+        button("Close", close),
+        h("span", { class: "hps-hint" }, "The present round is drawn anew; the rounds show what changed."),
+      ),
     );
     fill(node, form);
     node.hidden = false;

@@ -66,10 +66,32 @@ export function makeStage({ api, ctl, zoom, drop }) {
   function makeCard(number) {
     const image = h("img", { class: "hps-picture", alt: "", draggable: "false", hidden: true });
     const place = h("span", { class: "hps-place", "aria-hidden": "true", hidden: true });
-    const pick = h("button", { type: "button", class: "hps-pick", "aria-keyshortcuts": number < 10 ? String(number) : null }, image);
+    const pick = h(
+      "button",
+      { type: "button", class: "hps-pick", "aria-keyshortcuts": number < 10 ? String(number) : null },
+      image,
+    );
     const best = h("span", { class: "hps-best", hidden: true }, "best so far");
-    const look = h("button", { type: "button", class: "hps-look", title: "Zoom (Space, double click or hold)", "aria-label": `Zoom picture ${number}`, onclick: () => zoom.open(number) }, icon("zoom"));
-    const card = h("div", { class: "hps-card", role: "listitem", "data-number": number }, pick, h("span", { class: "hps-number", "aria-hidden": "true" }, number), best, place, look);
+    const look = h(
+      "button",
+      {
+        type: "button",
+        class: "hps-look",
+        title: "Zoom (Space, double click or hold)",
+        "aria-label": `Zoom picture ${number}`,
+        onclick: () => zoom.open(number),
+      },
+      icon("zoom"),
+    );
+    const card = h(
+      "div",
+      { class: "hps-card", role: "listitem", "data-number": number },
+      pick,
+      h("span", { class: "hps-number", "aria-hidden": "true" }, number),
+      best,
+      place,
+      look,
+    );
     image.addEventListener("load", () => {
       image.classList.toggle("hps-pixels", Math.max(image.naturalWidth, image.naturalHeight) <= SMALL_PX);
       card.classList.add("hps-loaded");
@@ -92,7 +114,10 @@ export function makeStage({ api, ctl, zoom, drop }) {
       look.hidden = !address;
       pick.setAttribute("aria-pressed", String(tier >= 0));
       const rank = tier < 0 ? "not ranked" : `${isTied ? "tied " : ""}${ordinal(tier + 1)}`;
-      pick.setAttribute("aria-label", `Picture ${number}, ${rank}${one.is_incumbent ? ", best so far" : ""}${address ? "" : ", being drawn"}`);
+      pick.setAttribute(
+        "aria-label",
+        `Picture ${number}, ${rank}${one.is_incumbent ? ", best so far" : ""}${address ? "" : ", being drawn"}`,
+      );
     }
     return { node: card, update: paint };
   }

@@ -12,11 +12,13 @@ export function followTheme(root, theme = "auto") {
   }
   const system = matchMedia("(prefers-color-scheme: dark)");
   const host = root.closest(".gradio-container, gradio-app");
-  const paint = () => root.classList.toggle("hps-dark", host ? Boolean(root.parentElement.closest(".dark")) : system.matches);
+  const paint = () =>
+    root.classList.toggle("hps-dark", host ? Boolean(root.parentElement.closest(".dark")) : system.matches);
   paint();
   system.addEventListener("change", paint);
   const watch = new MutationObserver(paint);
-  for (let each = host ? root.parentElement : null; each; each = each.parentElement) watch.observe(each, { attributeFilter: ["class"] });
+  for (let each = host ? root.parentElement : null; each; each = each.parentElement)
+    watch.observe(each, { attributeFilter: ["class"] });
   return () => {
     system.removeEventListener("change", paint);
     watch.disconnect();

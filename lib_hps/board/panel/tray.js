@@ -19,19 +19,29 @@ export function makeTray({ api, ctl }) {
     if (!state || draft.none || !draft.tiers.length) fill(list, hint(state, draft));
     else fill(list, draft.tiers.map(makeTier));
     list.scrollLeft = list.scrollWidth;
-    if (hadFocus) (list.querySelector(`[data-chip="${focused}"]`) ?? list.closest(".hps-board")).focus({ preventScroll: true });
+    if (hadFocus)
+      (list.querySelector(`[data-chip="${focused}"]`) ?? list.closest(".hps-board")).focus({ preventScroll: true });
   }
 
   const hint = (state, draft) => {
     if (!state) return null;
-    return h("span", { class: "hps-hint" }, draft.none ? "None of the new ones is better." : "Your order appears here.");
+    return h(
+      "span",
+      { class: "hps-hint" },
+      draft.none ? "None of the new ones is better." : "Your order appears here.",
+    );
   };
 
   function makeTier(tier, index) {
     const isLast = index === ctl.draft.tiers.length - 1;
     const chips = tier.map((number) => makeChip(number, index, tier.length > 1));
     const wait = isLast && ctl.tied() ? h("span", { class: "hps-chip hps-waiting", "aria-hidden": "true" }, "=") : null;
-    return h("div", { class: "hps-tier", role: "listitem", "data-tier": index }, h("div", { class: "hps-chips" }, chips, wait), h("span", { class: "hps-tier-place", "aria-hidden": "true" }, ordinal(index + 1)));
+    return h(
+      "div",
+      { class: "hps-tier", role: "listitem", "data-tier": index },
+      h("div", { class: "hps-chips" }, chips, wait),
+      h("span", { class: "hps-tier-place", "aria-hidden": "true" }, ordinal(index + 1)),
+    );
   }
 
   function makeChip(number, index, isTied) {
@@ -39,7 +49,13 @@ export function makeTray({ api, ctl }) {
     const label = `Picture ${number}, ${isTied ? "tied " : ""}${ordinal(index + 1)}. Arrow keys move it, equals ties it with the one before, Delete takes it back.`;
     const chip = h(
       "button",
-      { type: "button", class: "hps-chip", "data-chip": number, "aria-label": label, title: "Drag to reorder, click to take back" },
+      {
+        type: "button",
+        class: "hps-chip",
+        "data-chip": number,
+        "aria-label": label,
+        title: "Drag to reorder, click to take back",
+      },
       h("img", { alt: "", src: api.picture(one.thumb ?? one.picture), draggable: "false" }),
       h("span", { class: "hps-chip-number" }, number),
     );
@@ -81,7 +97,11 @@ export function makeTray({ api, ctl }) {
         const box = tier.getBoundingClientRect();
         if (y > box.bottom + 4 || x > box.right) continue;
         const part = (x - box.left) / box.width;
-        if (part > 0.3 && part < 0.7 && !(ctl.draft.tiers[index].length === 1 && ctl.draft.tiers[index][0] === number)) {
+        if (
+          part > 0.3 &&
+          part < 0.7 &&
+          !(ctl.draft.tiers[index].length === 1 && ctl.draft.tiers[index][0] === number)
+        ) {
           tier.classList.add("hps-target");
           return { tie: index };
         }
