@@ -119,7 +119,12 @@ def _add_looking(router: APIRouter, service: BoardService) -> None:
     @router.get("/sessions")
     def sessions() -> Json:
         """All sessions, newest first."""
-        return {"sessions": service.list()}
+        return {"sessions": service.listing()}
+
+    @router.get("/trash")
+    def trashed() -> Json:
+        """Sessions that may be taken back."""
+        return {"sessions": service.trashed()}
 
     @router.get("/sessions/{id}")
     def state(id: str) -> Json:

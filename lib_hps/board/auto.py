@@ -91,7 +91,7 @@ def run_rounds(session: Session, host: Host, plan: Plan, *, report: Report, canc
         drawn += draw_missing(session, host, report=part, cancelled=cancelled)
         if cancelled():
             raise Cancelled("Stopped; the best so far is kept.")
-        scores.append(_answer(session, judge, holdout))
+        scores.append(answer_round(session, judge, holdout))
         report(f"round {done + 1} of {plan.rounds} done", (done + 1) / plan.rounds, _thumb(session.state()))
         if plan.patience is not None and is_plateau(scores, plan.patience) and done + 1 < plan.rounds:
             return f"Stopped after {done + 1} of {plan.rounds} rounds: no gain for {plan.patience} rounds."
@@ -123,8 +123,14 @@ def _scores_so_far(state: State, scorer: str) -> list[float]:
     return [last.score] if last is not None and last.by == scorer and last.score is not None else []
 
 
-def _answer(session: Session, judge: Judge, holdout: Judge | None) -> float:
-    """Let the scorer answer the present round; gives the winner's score."""
+def answer_round(session: Session, judge: Judge, holdout: Judge | None) -> float:
+    """Let the scorer answer the present round, which is drawn; gives the winner's score.
+
+    Raises:
+        InputError: a picture is missing.
+        ConflictError: somebody else answered it.
+        HpsError: as the scorers'.
+    """
     state = session.state()
     recipes, files = pictures_of(session, state)
     scores = judge.score(files)

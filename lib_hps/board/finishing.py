@@ -68,33 +68,43 @@ def finish_best(
         HpsError: as the host's.
     """
     state = session.state()
-    drawn = state.picture(state.best) if state.best else None
-    if state.best is None or drawn is None:
-        raise InputError("The winner was not drawn under the present settings yet. Draw this round first.")
-    host.check_settings(state.settings)
-    extra = infotext_of(state.id, len(state.answers), state.optimizer["name"], state.best)
-    order = FinalOrder(
-        state.settings,
-        state.optimizer["seed"],
-        session.picture(drawn.file),
-        Item(0, state.best, extra),
-        wanted.width,
-        wanted.height,
-        wanted.strength,
-    )
+    order = final_order(session, state, wanted)
+    host.check_settings(order.settings)
     with closing(host.finish(order)) as stream:
         for event in stream:
             if isinstance(event, Arrived):
-                kept = host.keep(deliver_final(session, state, event.image, event.infotext))
+                kept = host.keep(deliver_final(session, order, event.image, event.infotext))
                 return f"Saved as {kept}." if kept else "Saved."
-            report("the winner at its full size", event.fraction, drawn.thumb)
+            report("the winner at its full size", event.fraction, None)
             if cancelled():
                 raise Cancelled("Stopped; the winner is kept at the size it had.")
     raise InputError("The host gave no picture.")
 
 
-def deliver_final(session: Session, state: State, image: Image, infotext: str) -> Path:
-    """Keep the winner of `state` at its full size; gives its file.
+def final_order(session: Session, state: State, wanted: FinalSize) -> FinalOrder:
+    """What has to be drawn for the incumbent at its full size.
+
+    Raises:
+        InputError: it has no picture under the present settings.
+    """
+    drawn = state.picture(state.best) if state.best else None
+    if state.best is None or drawn is None:
+        raise InputError("The winner was not drawn under the present settings yet. Draw this round first.")
+    extra = infotext_of(state.id, len(state.answers), state.optimizer["name"], state.best)
+    return FinalOrder(
+        state.settings,
+        state.optimizer["seed"],
+        session.picture(drawn.file),
+        Item(0, state.best, extra),
+        len(state.answers),
+        wanted.width,
+        wanted.height,
+        wanted.strength,
+    )
+
+
+def deliver_final(session: Session, order: FinalOrder, image: Image, infotext: str) -> Path:
+    """Keep a winner at its full size; gives its file.
 
     Raises:
         StorageError: it cannot be written.
@@ -105,9 +115,9 @@ def deliver_final(session: Session, state: State, image: Image, infotext: str) -
             "type": "final",
             "file": file,
             "thumb": thumb,
-            "recipe": state.best,
-            "round": state.round,
-            "answers": len(state.answers),
+            "recipe": order.item.recipe,
+            "round": order.answers + 1,
+            "answers": order.answers,
             "width": image.width,
             "height": image.height,
         }

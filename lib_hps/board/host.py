@@ -54,6 +54,7 @@ class FinalOrder:
     Attributes:
         picture: the PNG that the host has drawn.
         item: its recipe; index 0.
+        answers: rounds that were answered when it won.
         width, height: pixels wanted.
         strength: 0 keeps the picture, 1 draws it anew.
     """
@@ -62,6 +63,7 @@ class FinalOrder:
     seed: int
     picture: Path
     item: Item
+    answers: int
     width: int
     height: int
     strength: float

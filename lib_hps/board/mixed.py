@@ -26,10 +26,7 @@ def run_mixed(
         HpsError: as the host's and the scorer's.
     """
     judge = Judge(host, session, scorer)
-    asked = session.ask().asked
-    is_same = asked is not None and asked.scorer == scorer and len(asked.candidates) == count
-    if not is_same or asked is None or asked.is_shortlisted:
-        session.ask(count=count, scorer=scorer)
+    begin_mixed(session, count, scorer)
     try:
         draw_missing(session, host, report=report, cancelled=cancelled)
         if cancelled():
@@ -37,8 +34,30 @@ def run_mixed(
     except Cancelled:
         session.ask(anew=True)
         raise
+    return show_best(session, judge)
+
+
+def begin_mixed(session: Session, count: int, scorer: str) -> None:
+    """Ask for many candidates; those that are there already stay where the same was asked before.
+
+    Raises:
+        InputError: a count out of range, or an optimiser that cannot have mixed rounds.
+    """
+    asked = session.ask().asked
+    is_same = asked is not None and asked.scorer == scorer and len(asked.candidates) == count
+    if not is_same or asked is None or asked.is_shortlisted:
+        session.ask(count=count, scorer=scorer)
+
+
+def show_best(session: Session, judge: Judge) -> str:
+    """Score the drawn candidates and shortlist the best; gives what came of it, in words.
+
+    Raises:
+        InputError: a picture is missing.
+        HpsError: as the scorer's.
+    """
     state = session.state()
     _, files = pictures_of(session, state)
     keep = min(state.optimizer["batch"], len(files))
     session.shortlist(state.round, judge.score(files), keep)
-    return f"{scorer} shows its best {keep} of {len(files)}."
+    return f"{judge.name} shows its best {keep} of {len(files)}."

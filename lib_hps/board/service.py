@@ -2,39 +2,29 @@
 
 from __future__ import annotations
 
-import logging
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lib_hps.board.answers import read_answer
-from lib_hps.board.auto import Plan, other_scorer, run_rounds
-from lib_hps.board.drawing import deliver, draw_missing, expected
-from lib_hps.board.finishing import finish_best, read_final
-from lib_hps.board.host import Host, Order
+from lib_hps.board.host import Host
 from lib_hps.board.keeper import ChoiceKeeper
-from lib_hps.board.mixed import run_mixed
-from lib_hps.board.tasks import Kind, Task, Tasks
-from lib_hps.board.views import listed_view, picture_url, state_view
-from lib_hps.errors import Cancelled, ConflictError, InputError, NotFoundError
+from lib_hps.board.rounds import STOP_WITHIN_S, Rounds
+from lib_hps.board.views import listed_view, picture_url
+from lib_hps.errors import ConflictError, InputError, NotFoundError
 from lib_hps.noise import LARGEST_SEED
 from lib_hps.ranking import OPTIMIZERS, Ranking
-from lib_hps.session import Session, SessionStore, State
+from lib_hps.session import SessionStore, State
 from lib_hps.session.archive import export_session, import_session
 from lib_hps.session.pictures import read_infotext
 from lib_hps.session.settings import merged, whole
 
-if TYPE_CHECKING:
-    from PIL.Image import Image
-
 Json = dict[str, Any]
 DEFAULT_BATCH = 6
-_STOP_WITHIN_S = 60.0
-log = logging.getLogger(__name__)
 
 
-class BoardService:
+class BoardService(Rounds):
     """Sessions of one folder, drawn and scored by one host.
 
     Args:
@@ -44,14 +34,18 @@ class BoardService:
     """
 
     def __init__(self, store: SessionStore, host: Host, choices: ChoiceKeeper | None = None) -> None:
-        self.store, self.host, self.choices = store, host, choices
-        self._tasks = Tasks()
+        super().__init__(store, host)
+        self.choices = choices
 
     # -- looking
 
-    def list(self) -> list[Json]:
+    def listing(self) -> list[Json]:
         """All sessions, newest first."""
-        return [listed_view(line) for line in self.store.list()]
+        return [listed_view(line) for line in self.store.listing()]
+
+    def trashed(self) -> list[Json]:
+        """What may be taken back from the trash."""
+        return [listed_view(line) for line in self.store.trashed()]
 
     def state(self, id: str) -> Json:
         """The state object of the API."""
@@ -186,7 +180,7 @@ class BoardService:
 
     def trash(self, id: str) -> None:
         """To the trash folder; a task that runs is stopped first."""
-        self._tasks.stop(id, patience_s=_STOP_WITHIN_S)
+        self._tasks.stop(id, patience_s=STOP_WITHIN_S)
         if self._tasks.running(id):
             raise ConflictError("This session is still drawing. Try again in a moment.")
         with self.store.lock_for(id, "task"):
@@ -205,102 +199,6 @@ class BoardService:
         """A session from a zip of another place."""
         session = import_session(self.store, archive)
         return self._view(session, session.state())
-
-    # -- a host that does not draw by itself: it asks what to draw, and brings the pictures when they are there
-
-    def expect(self, id: str) -> Order:
-        """What the present round lacks."""
-        return expected(self.store.open(id))
-
-    def deliver(self, id: str, order: Order, index: int, image: Image, infotext: str) -> Json:
-        """A picture of an order has arrived."""
-        session = self.store.open(id)
-        return self._view(session, deliver(session, order, index, image, infotext))
-
-    # -- in the background
-
-    def draw(self, id: str) -> Json:
-        """Draw what the present round lacks (and pre-rank it, in a mixed round)."""
-        session = self.store.open(id)
-        state = session.ask()
-        asked = state.asked
-        if asked is not None and not asked.is_shortlisted:
-            return self.mixed(id, {"draw": len(asked.candidates), "scorer": asked.scorer})
-        if not state.missing():
-            return self._view(session, state)
-
-        def work(task: Task) -> str:
-            draw_missing(session, self.host, report=task.report, cancelled=task.cancelled.is_set)
-            return ""
-
-        return self._start(session, "draw", work)
-
-    def auto(self, id: str, body: Mapping[str, Any]) -> Json:
-        """Rounds by a scorer."""
-        session = self.store.open(id)
-        plan = Plan.read(body, other_scorer(self.host, str(body.get("scorer"))))
-        if session.state().asked is not None and not session.state().asked.is_shortlisted:  # type: ignore[union-attr]
-            session.ask(anew=True)
-
-        def work(task: Task) -> str:
-            return run_rounds(session, self.host, plan, report=task.report, cancelled=task.cancelled.is_set)
-
-        return self._start(session, "auto", work)
-
-    def mixed(self, id: str, body: Mapping[str, Any]) -> Json:
-        """Draw many, let a scorer show its best few."""
-        count, scorer = whole("draw", body.get("draw", 32), 2, 64), str(body.get("scorer") or "")
-        session = self.store.open(id)
-
-        def work(task: Task) -> str:
-            return run_mixed(session, self.host, count, scorer, report=task.report, cancelled=task.cancelled.is_set)
-
-        return self._start(session, "mixed", work)
-
-    def finish(self, id: str, body: Mapping[str, Any]) -> Json:
-        """The best at its full size."""
-        session = self.store.open(id)
-        wanted = read_final(session.state(), body)
-
-        def work(task: Task) -> str:
-            return finish_best(session, self.host, wanted, report=task.report, cancelled=task.cancelled.is_set)
-
-        return self._start(session, "finish", work)
-
-    def cancel(self, id: str) -> Json:
-        """Stop what runs; what is finished is kept."""
-        session = self.store.open(id)
-        self._tasks.stop(id, patience_s=1.0)
-        return self._view(session, session.state())
-
-    def close(self) -> None:
-        """Stop every task (the program ends)."""
-        for id in list(self._tasks.ids()):
-            self._tasks.stop(id, patience_s=_STOP_WITHIN_S)
-
-    def _start(self, session: Session, kind: Kind, work: Callable[[Task], str]) -> Json:
-        is_possible = self.host.finishes_itself if kind == "finish" else self.host.draws_itself
-        if not is_possible:
-            raise InputError("In this program the pictures are drawn by its own Generate button. Press that.")
-
-        def run(task: Task) -> None:
-            try:
-                task.note = work(task)
-            except Cancelled as stop:
-                task.note = str(stop)
-
-        task = self._tasks.start(session.id, kind, run, self.store.lock_for(session.id, "task"))
-        return state_view(session, session.state(), task)
-
-    def _idle(self, id: str) -> Session:
-        session = self.store.open(id)
-        running = self._tasks.running(id)
-        if running is not None:
-            raise ConflictError(f"This session is busy ({running.kind}). Wait for it, or cancel it first.")
-        return session
-
-    def _view(self, session: Session, state: State) -> Json:
-        return state_view(session, state, self._tasks.last(session.id))
 
 
 def _known(body: Mapping[str, Any]) -> int | None:

@@ -6,9 +6,9 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -96,16 +96,24 @@ class SessionStore:
             raise
         return session
 
-    def list(self) -> list[Listed]:
+    def listing(self) -> list[Listed]:
         """All sessions, what was changed last first; a damaged one is listed with its problem."""
         if not self.root.is_dir():
             return []
-        found = [self._listed(folder.name) for folder in self.root.iterdir() if is_id(folder.name)]
+        found = [self._listed(folder.name, self.open) for folder in self.root.iterdir() if is_id(folder.name)]
         return sorted((line for line in found if line), key=lambda line: (line.updated, line.id), reverse=True)
 
-    def _listed(self, id: str) -> Listed | None:
+    def trashed(self) -> list[Listed]:
+        """What lies in the trash folder, without thumbnails, in the same order."""
+        folder = self.root / TRASH
+        names = [inner.name for inner in folder.iterdir() if is_id(inner.name)] if folder.is_dir() else []
+        found = [self._listed(name, lambda id: Session(folder / id, self.root / _LOCKS)) for name in names]
+        gone = (replace(line, thumb=None) for line in found if line)
+        return sorted(gone, key=lambda line: (line.updated, line.id), reverse=True)
+
+    def _listed(self, id: str, opened: Callable[[str], Session]) -> Listed | None:
         try:
-            state = self.open(id).state()
+            state = opened(id).state()
         except NotFoundError:
             return None
         except HpsError as error:

@@ -24,6 +24,7 @@ from board_host import Painter
 from lib_hps.board.api import make_router
 from lib_hps.board.keeper import ChoiceKeeper
 from lib_hps.board.service import BoardService
+from lib_hps.errors import ConflictError, InputError
 from lib_hps.infotext import parse_infotext
 from lib_hps.noise import NoiseRecipe
 from lib_hps.preferences.choices import read_choices
@@ -521,9 +522,12 @@ def test_sessions_are_listed_branched_renamed_thrown_away_and_taken_back(board):
     assert {line["id"] for line in board.get("/sessions")["sessions"]} == {id, branch["id"]}
     assert board.client.delete(f"{V1}/sessions/{id}").json() == {"trashed": True}
     assert [line["id"] for line in board.get("/sessions")["sessions"]] == [branch["id"]]
+    (line,) = board.get("/trash")["sessions"]
+    assert (line["id"], line["name"], line["rounds"], line["thumb"]) == (id, "heart", 1, None)
     for path in (f"/sessions/{id}", f"/sessions/{id}/best", f"/sessions/{id}/export"):
         board.get(path, 404)
     assert board.post(f"/trash/{id}/restore")["name"] == "heart"
+    assert board.get("/trash") == {"sessions": []}
 
 
 def test_throwing_a_session_away_stops_what_it_draws(board):
@@ -648,6 +652,29 @@ def test_a_host_that_does_not_draw_by_itself_gets_the_order_and_brings_the_pictu
     late = next(event for event in host.draw(order) if hasattr(event, "image"))
     board.service.deliver(id, order, late.index, late.image, late.infotext)  # of a round that is over: kept, no harm
     assert board.get(f"/sessions/{id}")["round"] == state["round"]
+
+
+def test_such_a_host_can_have_mixed_rounds_and_winners_at_full_size(tmp_path):
+    host = Painter()
+    host.draws_itself = host.finishes_itself = False
+    board = Board(tmp_path, host)
+    id = board.begin(seed=5, batch=3)["id"]
+    with pytest.raises(InputError, match="'magic' is not known"):
+        board.service.expect(id, mixed=8, scorer="magic")
+    with pytest.raises(ConflictError, match="no mixed round"):
+        board.service.pre_rank(id)
+    order = board.service.expect(id, mixed=8, scorer="near")
+    assert len(order.items) == 8
+    for event in host.draw(order):
+        if hasattr(event, "image"):
+            board.service.deliver(id, order, event.index, event.image, event.infotext)
+    state = board.service.pre_rank(id)
+    assert (state["status"], len(state["candidates"])) == ("ready", 3)
+    board.post(f"/sessions/{id}/tell", {"round": 1, "order": state["ranking"]})
+    final = board.service.expect_final(id, {})
+    arrived = next(event for event in host.finish(final) if hasattr(event, "image"))
+    state = board.service.deliver_final(id, final, arrived.image, arrived.infotext)
+    assert (state["status"], state["finals"][0]["recipe"]) == ("finished", state["best"]["recipe"])
 
 
 def test_the_schema_names_every_route_and_its_body(board):

@@ -301,7 +301,7 @@ def test_a_damaged_line_in_the_middle_is_named_and_the_session_is_listed_with_it
     with pytest.raises(InputError, match="Line 3 of"):
         fresh(session).state()
     again = SessionStore(store.root)
-    assert "Line 3" in again.list()[0].problem
+    assert "Line 3" in again.listing()[0].problem
 
 
 def test_an_event_that_cannot_follow_is_refused_each_time_it_is_read(store):
@@ -334,14 +334,14 @@ def test_sessions_are_listed_newest_first_renamed_thrown_away_and_taken_back(sto
     first, second = create(store, name="one"), create(store, name="two")
     answer(first)
     first.rename(" eins ")
-    listed = {line.id: line for line in store.list()}
+    listed = {line.id: line for line in store.listing()}
     assert (listed[first.id].name, listed[first.id].rounds) == ("eins", 1)
     assert listed[first.id].thumb == first.state().answers[0].picture.thumb
     assert listed[second.id].thumb is None
-    updated = [line.updated for line in store.list()]
+    updated = [line.updated for line in store.listing()]
     assert updated == sorted(updated, reverse=True)
     store.trash(first.id)
-    assert [line.id for line in store.list()] == [second.id]
+    assert [line.id for line in store.listing()] == [second.id]
     with pytest.raises(NotFoundError, match="trash"):
         store.open(first.id)
     with pytest.raises(NotFoundError):
@@ -404,7 +404,7 @@ def test_an_unknown_optimiser_or_batch_makes_no_session(store):
                 settings=SETTINGS,
                 optimizer={"name": "random", "seed": 7, "batch": 4, "params": {}, **bad},
             )
-    assert store.list() == []
+    assert store.listing() == []
 
 
 @pytest.mark.parametrize("module", ["lib_hps.session", "lib_hps.board.service", "lib_hps.preferences.choices"])

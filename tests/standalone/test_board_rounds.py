@@ -289,7 +289,7 @@ def test_optimize_leaves_the_best_picture_a_report_and_a_session_that_opens(tiny
     assert html.count("data:image/webp;base64,") == 2 + 3
     assert "http" not in html
     assert "watcher (held out" in html
-    (line,) = SessionStore(out / "sessions").list()
+    (line,) = SessionStore(out / "sessions").listing()
     state = SessionStore(out / "sessions").open(line.id).state()
     assert [answer.holdout_by for answer in state.answers] == ["watcher"] * 3
     scores = [answer.score for answer in state.answers]
