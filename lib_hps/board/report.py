@@ -48,7 +48,7 @@ def write_report(path: Path, session: Session, *, note: str = "") -> Path:
 def _summary(state: State, note: str) -> str:
     settings, optimizer = state.settings, state.optimizer
     lines = [
-        f"{len(state.answers)} rounds, {len(state.pictures)} pictures. {note}".strip(),
+        note or f"{len(state.answers)} rounds, {len(state.pictures)} pictures.",
         f"{settings['model']}, {settings['sampler']}, {settings['steps']} steps, CFG {settings['cfg']:g}, "
         f"{settings['width']} x {settings['height']}; optimiser {optimizer['name']}, seed {optimizer['seed']}, "
         f"{optimizer['batch']} pictures a round",

@@ -17,6 +17,7 @@ from lib_hps.noise import LARGEST_SEED
 from lib_hps.ranking import OPTIMIZERS, Ranking
 from lib_hps.session import SessionStore, State
 from lib_hps.session.archive import export_session, import_session
+from lib_hps.session.names import name_from
 from lib_hps.session.pictures import read_infotext
 from lib_hps.session.settings import merged, whole
 
@@ -120,9 +121,8 @@ class BoardService(Rounds):
             "params": body.get("params") or {},
         }
         name = body.get("name")
-        words = " ".join(word for word in settings["prompt"].split())
         made = self.store.create(
-            name=words[:80] if name in (None, "") else name, settings=settings, optimizer=optimizer
+            name=name_from(settings["prompt"]) if name in (None, "") else name, settings=settings, optimizer=optimizer
         )
         return self._view(made, made.state())
 

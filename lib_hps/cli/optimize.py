@@ -41,33 +41,33 @@ def run(arguments: argparse.Namespace) -> int:
     """Optimise, and say where everything is."""
     from tqdm import tqdm
 
+    from lib_hps.board.auto import Plan
     from lib_hps.cli.output import note, say
     from lib_hps.hosts.standalone.bundled import SCORER, require_tiny_checkpoint
     from lib_hps.hosts.standalone.optimize import plan_of, run_optimize
     from lib_hps.hosts.standalone.pipeline import load_pipeline
     from lib_hps.hosts.standalone.rounds import StandaloneHost
     from lib_hps.hosts.standalone.studio import Studio
-    from lib_hps.hosts.standalone.view import scorer_label
     from lib_hps.ranking import OPTIMIZERS
     from lib_hps.session import SessionStore
+    from lib_hps.session.names import name_from
+    from lib_hps.session.settings import check_optimizer
 
-    pipeline = load_pipeline(arguments.checkpoint or require_tiny_checkpoint(), arguments.device, arguments.dtype)
     scorer = arguments.scorer or SCORER
-    files = [name for name in (scorer, arguments.holdout) if name and scorer_label(name) != name]
-    host = StandaloneHost(Studio(pipeline, arguments.out, scorer=scorer, device=arguments.device), files=files)
-    names = ("rounds", "images", "patience")
-    chosen = {name: getattr(arguments, name) for name in names}
-    holdout = scorer_label(arguments.holdout) if arguments.holdout else None
-    plan = plan_of({**chosen, "scorer": scorer_label(scorer), "holdout": holdout}, host)
-    settings = settings_of(arguments, host.defaults())
-    host.check_settings(settings)
+    chosen = {name: getattr(arguments, name) for name in ("rounds", "images", "patience")}
     default = "default" if "default" in OPTIMIZERS else "random"
     seed = secrets.randbelow(2**32) if arguments.seed is None else arguments.seed
-    session = SessionStore(arguments.out / "sessions").create(
-        name=" ".join(arguments.prompt.split())[:80],
-        settings=settings,
-        optimizer={"name": arguments.optimizer or default, "seed": seed, "batch": arguments.batch, "params": {}},
-    )
+    optimizer = {"name": arguments.optimizer or default, "seed": seed, "batch": arguments.batch, "params": {}}
+    Plan.read({**chosen, "scorer": scorer, "holdout": None})  # what cannot be is said before a model is loaded
+    check_optimizer(optimizer)
+    pipeline = load_pipeline(arguments.checkpoint or require_tiny_checkpoint(), arguments.device, arguments.dtype)
+    files = [name for name in members(scorer) + members(arguments.holdout or "") if is_file(name)]
+    host = StandaloneHost(Studio(pipeline, arguments.out, scorer=scorer, device=arguments.device), files=files)
+    plan = plan_of({**chosen, "scorer": called(scorer), "holdout": called(arguments.holdout)}, host)
+    settings = settings_of(arguments, host.defaults())
+    host.check_settings(settings)
+    store = SessionStore(arguments.out / "sessions")
+    session = store.create(name=name_from(arguments.prompt), settings=settings, optimizer=optimizer)
     layout = "{l_bar}{bar}| {elapsed}<{remaining}{postfix}"
     with tqdm(total=float(plan.rounds), bar_format=layout, disable=None) as bar:
 
@@ -85,6 +85,23 @@ def run(arguments: argparse.Namespace) -> int:
     say(f"{outcome.best}\n{outcome.report}")
     note(f"The session can be opened on the board: hps serve (or demo) --outputs {arguments.out}")
     return 130 if outcome.was_cancelled else 0
+
+
+def members(scorer: str) -> list[str]:
+    """A scorer's name, or those of an ensemble's members."""
+    from lib_hps.scoring.ensemble import PREFIX, parse_ensemble
+
+    return [name for name, _ in parse_ensemble(scorer)] if scorer.startswith(PREFIX) else [scorer]
+
+
+def is_file(scorer: str) -> bool:
+    """Whether it is a trained classifier's file."""
+    return bool(scorer) and Path(scorer).expanduser().is_file()
+
+
+def called(scorer: str | None) -> str | None:
+    """What reports call it: a file by its stem."""
+    return Path(scorer).stem if scorer and is_file(scorer) else scorer
 
 
 def settings_of(arguments: argparse.Namespace, defaults: dict[str, Any]) -> dict[str, Any]:

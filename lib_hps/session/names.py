@@ -36,6 +36,12 @@ def check_id(text: object) -> str:
     return text
 
 
+def name_from(prompt: str) -> str:
+    """A name for a session that was given none: the beginning of its prompt."""
+    printable = "".join(mark if mark.isprintable() else " " for mark in prompt[:1000])
+    return " ".join(printable.split())[:80] or "session"
+
+
 def check_name(text: object) -> str:
     """A session's name, stripped.
 

@@ -91,6 +91,13 @@ def infotext(board: Board, url: str) -> dict:
         return dict(parse_infotext(image.info["parameters"]).settings)
 
 
+@pytest.mark.parametrize(
+    ("prompt", "name"), [("a\n cat\x07", "a cat"), ("\u2028\x01", "session"), ("x" * 500, "x" * 80)]
+)
+def test_a_session_without_a_name_is_called_after_its_prompt(board, prompt, name):
+    assert board.begin(settings={"prompt": prompt})["name"] == name
+
+
 def test_a_round_is_asked_drawn_shown_answered_and_the_next_one_asked(board):
     state = board.begin()
     id = state["id"]

@@ -16,7 +16,6 @@ from lib_hps.hosts.standalone.outputs import job_folder
 from lib_hps.hosts.standalone.request import GenerationRequest, Picture, Progress
 from lib_hps.hosts.standalone.samplers import SAMPLERS
 from lib_hps.hosts.standalone.studio import Studio
-from lib_hps.hosts.standalone.view import scorer_label
 from lib_hps.noise import NoiseRecipe
 
 if TYPE_CHECKING:
@@ -32,7 +31,7 @@ class StandaloneHost:
 
     Args:
         studio: pipeline, scorers and outputs folder.
-        files: classifiers by path, besides the studio's scorers; they are called by their stems.
+        files: classifiers by path, besides the studio's scorers; they answer to their stems and to their paths.
     """
 
     draws_itself = True
@@ -87,7 +86,8 @@ class StandaloneHost:
 
     def _names(self) -> dict[str, str]:
         """What scorers are called here -> what loads them: a file by its stem, so that no path is told to anybody."""
-        return {scorer_label(name): name for name in [*self._studio.scorer_names(), *self._files]}
+        names = {_label(name): name for name in [*self._studio.scorer_names(), *self._files]}
+        return {**names, **{name: name for name in self._files}}
 
     def draw(self, order: Order) -> Generator[Step | Arrived, None, None]:
         """Draw a round; in-loop noise is that of the session's seed for every candidate."""
@@ -133,6 +133,10 @@ class StandaloneHost:
                 target.unlink(missing_ok=True)
             raise StorageError(f"Cannot write {target}: {error.strerror}. Free some space.") from error
         return target.relative_to(self._studio.outputs.parent)
+
+
+def _label(scorer: str) -> str:
+    return Path(scorer).stem if Path(scorer).expanduser().is_file() else scorer
 
 
 def request_of(settings: Mapping[str, Any], *, seed: int) -> GenerationRequest:
