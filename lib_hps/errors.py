@@ -11,6 +11,14 @@ class InputError(HpsError, ValueError):
     """A value, picture, prompt or file given by the caller cannot be used."""
 
 
+class NotFoundError(InputError):
+    """There is no such session, picture or round."""
+
+
+class ConflictError(HpsError):
+    """Somebody else was faster: another tab or program changed what the caller wanted to change."""
+
+
 class WeightsError(HpsError):
     """A weight file is missing, damaged, unsafe or of another architecture."""
 

@@ -88,7 +88,7 @@ def _section(prompt: str, rows: list[Row], folder: Path, other: str | None, *, i
     spans = {key: _span(rows, key) for key in ("score", other) if key}
     for place, row in enumerate(rows, 1):
         file = Path(str(row["file"]))
-        source = _embedded(file) if is_embedding else _link(file, folder)
+        source = embedded(file) if is_embedding else _link(file, folder)
         picture = (
             f'<img loading="lazy" src="{escape(source)}" alt="">'
             if source
@@ -126,7 +126,7 @@ def _link(file: Path, folder: Path) -> str:
     return quote(Path(relative).as_posix())
 
 
-def _embedded(file: Path) -> str:
+def embedded(file: Path) -> str:
     """A data URI of a thumbnail, "" for what is no picture; tiny pictures are enlarged smoothly, not by the browser."""
     from PIL import Image, ImageOps
 

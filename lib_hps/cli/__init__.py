@@ -14,6 +14,8 @@ from lib_hps.errors import Cancelled, HpsError
 COMMANDS = {
     "score": "Score pictures and sort them by human preference",
     "demo": "Open the page on the bundled tiny models, or draw and score without a browser (--auto)",
+    "optimize": "Let a scorer rank round after round until the picture is right",
+    "render": "Draw a picture again from its infotext, pixel for pixel",
     "serve": "Open the page on your own SD1 or SDXL checkpoint",
     "doctor": "Say what is installed, which weights are found, and what is missing",
 }

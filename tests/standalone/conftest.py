@@ -60,3 +60,30 @@ def pipeline(tiny_checkpoint):
     from lib_hps.hosts.standalone.pipeline import load_pipeline
 
     return load_pipeline(tiny_checkpoint, "cpu")
+
+
+@pytest.fixture(scope="module")
+def board_server(tiny_checkpoint, tmp_path_factory):
+    """`hps serve` on random models; tests may kill and start it."""
+    from board_server import BoardServer
+
+    server = BoardServer(tiny_checkpoint, tmp_path_factory.mktemp("board"))
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    """A headless browser for the board's tests."""
+    from board_server import CHROMIUM, PATIENCE_MS
+    from playwright.sync_api import expect, sync_playwright
+
+    expect.set_options(timeout=PATIENCE_MS // 4)
+    options = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-dev-shm-usage"]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=options)
+        yield browser
+        browser.close()

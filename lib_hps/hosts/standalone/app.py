@@ -32,7 +32,8 @@ def build_app(studio: Studio) -> gr.Blocks:
         handlers = Handlers(studio)
         gr.HTML(
             '<div class="hps-head"><h1>HPS</h1><p>Draw many, keep the best by human preference score. '
-            f"Model: {escape(studio.pipeline.name)}</p></div>",
+            f"Model: {escape(studio.pipeline.name)}</p>"
+            '<p><a href="hps/v1/board">Rank round after round on the board</a></p></div>',
             elem_id="hps-title",
             **supported(gr.HTML.__init__, padding=False),
         )

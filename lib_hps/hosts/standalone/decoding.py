@@ -50,6 +50,17 @@ class Decoder:
                 pixels = self._raw(latent)
         return _image(pixels[0])
 
+    def encode(self, image: Image) -> Tensor:
+        """RGB picture of 8h x 8w -> (1, C, h, w): the mean of the VAE's posterior, the same every time."""
+        import numpy as np
+        import torch
+
+        pixels = torch.from_numpy(np.asarray(image.convert("RGB"), dtype=np.float32) / 127.5 - 1)  # (H, W, 3)
+        pixels = pixels.permute(2, 0, 1)[None].to(self._vae.device, self._vae.dtype)
+        with torch.no_grad():
+            mean = self._vae.encode(pixels, return_dict=False)[0].mode().float()
+        return mean * self._vae.config.scaling_factor
+
     def _raw(self, latent: Tensor) -> Tensor:
         scaled = latent[None] / self._vae.config.scaling_factor
         return self._vae.decode(scaled.to(self._vae.dtype), return_dict=False)[0].float()  # (1, 3, H, W) in -1..1

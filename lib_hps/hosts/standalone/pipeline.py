@@ -20,9 +20,11 @@ from lib_hps.hosts.standalone.schedules import NoiseSchedule
 
 if TYPE_CHECKING:
     import torch
+    from PIL.Image import Image
     from torch import Tensor
 
     from lib_hps.hosts.standalone.loading import TextTower
+    from lib_hps.hosts.standalone.second_pass import SecondPass
 
 
 class Pipeline:
@@ -105,6 +107,58 @@ class Pipeline:
                 f"The noise has the shape {tuple(noise.shape)} or holds NaN; finite numbers of {shape} are needed."
             )
         return self._stream(request, noise, seeds)
+
+    def refine(
+        self, request: GenerationRequest, image: Image, *, width: int, height: int, strength: float
+    ) -> Iterator[Progress | Picture]:
+        """Draw a finished picture again at another size: the WebUI's hires fix with a pixel upscaler (Lanczos).
+
+        The picture is enlarged, encoded, noised up to `strength` of the schedule, and drawn from there in
+        `request.steps` steps. Noise is that of `request.seed` at the new size.
+
+        Args:
+            request: as for the picture itself; its own size is that of the first pass.
+            image: RGB, of the first pass.
+            width: wanted, pixels, a multiple of 8.
+            height: wanted, pixels, a multiple of 8.
+            strength: 0 only enlarges; 1 draws anew. The WebUI's "Denoising strength".
+
+        Raises:
+            InputError: a value out of range.
+        """
+        from lib_hps.hosts.standalone.second_pass import SecondPass
+
+        second = SecondPass(request, width=width, height=height, strength=strength)
+        return self._refine(second, image)
+
+    def _refine(self, second: SecondPass, image: Image) -> Iterator[Progress | Picture]:
+        request = second.request
+        guidance = Guidance(
+            encode(self._towers, request.prompt),
+            encode(self._towers, request.negative, is_negative=True),
+            request.cfg,
+            (request.height, request.width),
+        )
+        source = ImageNoise((request.seed,), self.latent_shape(request), self.device)
+        latent = self._decoder.encode(second.enlarged(image)).to(self.device)  # (1, C, H/8, W/8)
+        run = Run(
+            lambda x, t: self._denoiser.guided_eps(x, t, guidance),
+            self._schedule,
+            source.draw(),
+            second.steps,
+            source.draw,
+            latent=latent,
+            skipped=second.skipped(moves(request.sampler, second.steps, self._schedule)),
+        )
+        steps = moves(request.sampler, second.steps, self._schedule) - run.skipped
+        x = latent
+        for number, step in enumerate(SAMPLERS[request.sampler][0](run) if second.strength else (), 1):
+            x = step.x
+            yield Progress(0, 1, number, steps, 1, partial(self._decoder.preview, step.x0))
+        settings = infotext_settings(second.first, seed=request.seed, model=self.name, model_hash=self.model_hash)
+        yield Picture(
+            self._decoder.decode(x[0]), 0, request.seed, request.prompt, request.negative, second.infotext(settings)
+        )
 
     def _stream(
         self, request: GenerationRequest, noise: Tensor | None, seeds: tuple[int, ...]

@@ -37,13 +37,30 @@ class Step:
 
 @dataclass(frozen=True)
 class Run:
-    """What one sampler works with: the model, its schedule, the starting noise, and a source of in-loop noise."""
+    """What one sampler works with: the model, its schedule, the starting noise, and a source of in-loop noise.
+
+    Attributes:
+        latent: a finished latent to be changed (image to image); None draws from noise alone.
+        skipped: steps at the schedule's beginning that are left out; only with `latent`.
+    """
 
     eps: Eps
     schedule: NoiseSchedule
     noise: Tensor
     steps: int
     draw: Draw
+    latent: Tensor | None = None
+    skipped: int = 0
+
+    def begin(self, sigmas: Tensor) -> tuple[Tensor, Tensor]:
+        """Where k-diffusion's samplers start, x = latent + sigma * noise, and the sigmas that are left."""
+        sigmas = sigmas.to(self.noise.device)[self.skipped :]
+        noise = self.noise * sigmas[0]
+        return (noise if self.latent is None else self.latent + noise), sigmas
+
+    def begin_at(self, alpha: Tensor) -> Tensor:
+        """Where samplers on time steps start: sqrt(a) * latent + sqrt(1 - a) * noise."""
+        return self.noise if self.latent is None else alpha.sqrt() * self.latent + (1 - alpha).sqrt() * self.noise
 
     def denoise(self, x: Tensor, sigma: Tensor) -> Tensor:
         """x0 from a latent in k-diffusion's scaling x = x0 + sigma * noise."""
@@ -55,8 +72,9 @@ def ddim(run: Run) -> Iterator[Step]:
     """Song et al. (2021), eq. 12 with eta = 0."""
     timesteps = run.schedule.ddim_timesteps(run.steps)
     alphas = run.schedule.alphas_cumprod[timesteps].to(run.noise.device)
-    x = run.noise
-    for index in range(len(timesteps) - 1, 0, -1):
+    first = len(timesteps) - 1 - run.skipped
+    x = run.begin_at(alphas[first])
+    for index in range(first, 0, -1):
         a_t, a_prev = alphas[index], alphas[max(index - 1, 0)]
         e_t = run.eps(x, timesteps[index].float())
         x0 = (x - (1 - a_t).sqrt() * e_t) / a_t.sqrt()
@@ -66,8 +84,7 @@ def ddim(run: Run) -> Iterator[Step]:
 
 def euler(run: Run) -> Iterator[Step]:
     """Karras et al. (2022), algorithm 2 without churn and correction."""
-    sigmas = run.schedule.uniform_sigmas(run.steps).to(run.noise.device)
-    x = run.noise * sigmas[0]
+    x, sigmas = run.begin(run.schedule.uniform_sigmas(run.steps))
     for sigma, following in pairwise(sigmas):
         x0 = run.denoise(x, sigma)
         x = x + (x - x0) / sigma * (following - sigma)
@@ -76,8 +93,7 @@ def euler(run: Run) -> Iterator[Step]:
 
 def euler_ancestral(run: Run) -> Iterator[Step]:
     """Euler to a lower sigma, then fresh noise up to the schedule's (eta = 1)."""
-    sigmas = run.schedule.uniform_sigmas(run.steps).to(run.noise.device)
-    x = run.noise * sigmas[0]
+    x, sigmas = run.begin(run.schedule.uniform_sigmas(run.steps))
     for sigma, following in pairwise(sigmas):
         x0 = run.denoise(x, sigma)
         up = (following**2 * (sigma**2 - following**2) / sigma**2) ** 0.5
@@ -91,8 +107,7 @@ def euler_ancestral(run: Run) -> Iterator[Step]:
 
 def heun(run: Run) -> Iterator[Step]:
     """Karras et al. (2022), algorithm 2 without churn: two model calls a step."""
-    sigmas = run.schedule.uniform_sigmas(run.steps).to(run.noise.device)
-    x = run.noise * sigmas[0]
+    x, sigmas = run.begin(run.schedule.uniform_sigmas(run.steps))
     for sigma, following in pairwise(sigmas):
         x0 = run.denoise(x, sigma)
         slope = (x - x0) / sigma
@@ -105,8 +120,7 @@ def heun(run: Run) -> Iterator[Step]:
 
 def _dpmpp_2m(run: Run, sigmas: Tensor) -> Iterator[Step]:
     """DPM-Solver++(2M), Lu et al. (2022), algorithm 2."""
-    sigmas = sigmas.to(run.noise.device)
-    x = run.noise * sigmas[0]
+    x, sigmas = run.begin(sigmas)
     before: Tensor | None = None
     for index in range(len(sigmas) - 1):
         x0 = run.denoise(x, sigmas[index])
@@ -147,8 +161,11 @@ def unipc(run: Run) -> Iterator[Step]:
         final_sigmas_type="sigma_min",
     )
     scheduler.set_timesteps(moves("UniPC", run.steps, schedule))
-    x = run.noise
-    for t in scheduler.timesteps:
+    if run.skipped:
+        scheduler.set_begin_index(run.skipped)
+    timesteps = scheduler.timesteps[run.skipped :]
+    x = run.begin_at(schedule.alphas_cumprod[timesteps[0]].to(run.noise.device))
+    for t in timesteps:
         a_t = schedule.alphas_cumprod[t].to(x.device)
         e_t = run.eps(x, t.float())
         x0 = (x - (1 - a_t).sqrt() * e_t) / a_t.sqrt()

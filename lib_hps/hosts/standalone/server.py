@@ -101,9 +101,17 @@ def make_server_app(studio: Studio) -> FastAPI:
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     from fastapi import FastAPI
 
+    from lib_hps.board.api import make_router
+    from lib_hps.board.keeper import ChoiceKeeper
+    from lib_hps.board.service import BoardService
     from lib_hps.hosts.standalone.app import build_app, mount
+    from lib_hps.hosts.standalone.rounds import StandaloneHost
+    from lib_hps.session import SessionStore
 
     app = FastAPI(title="sd-webui-hps", docs_url=None, redoc_url=None)
+    store = SessionStore(studio.outputs / "sessions")
+    board = BoardService(store, StandaloneHost(studio), ChoiceKeeper(studio.outputs / "choices"))
+    app.include_router(make_router(board))  # before the page, which takes every other path
     return mount(app, build_app(studio), studio)
 
 

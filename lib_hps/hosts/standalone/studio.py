@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -13,6 +13,8 @@ from lib_hps.hosts.standalone.outputs import Saved, job_folder, save_pictures
 from lib_hps.hosts.standalone.request import GenerationRequest, Picture, Progress
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
+
     from lib_hps.hosts.standalone.pipeline import Pipeline
     from lib_hps.scoring import Scorer
 
@@ -76,6 +78,7 @@ class Studio:
         self._device = device
         self._scorers: dict[str, Scorer] = {}
         self._lock = Lock()
+        self._scoring = Lock()  # one at a time: a scorer that comes in sends the others off the GPU
 
     def scorer_names(self) -> list[str]:
         """Those that can score right now, the default first."""
@@ -100,6 +103,16 @@ class Studio:
                 self._scorers[name] = load_scorer(name, device=self._device)
             return self._scorers[name]
 
+    def score(self, name: str, images: Sequence[Image | Path], prompt: str) -> list[float]:
+        """Scores of pictures of one prompt, higher is better.
+
+        Raises:
+            InputError, WeightsError, DownloadError: as `load_scorer` and `Scorer.score`.
+        """
+        with self._scoring:
+            scorer = self.scorer(name)
+            return [float(score) for score in scorer.score(list(images), prompt if scorer.needs_prompt else None)]
+
     def run(self, job: Job, *, cancelled: Callable[[], bool] = lambda: False) -> Iterator[Snapshot]:
         """Give a snapshot after every step and every finished batch; the last one has the saved files.
 
@@ -115,20 +128,20 @@ class Studio:
                 drawn += 1
                 continue
             if waiting:
-                ranked, waiting = self._merged(ranked, waiting, scorer, job), []
+                ranked, waiting = self._merged(ranked, waiting, job), []
             yield Snapshot(ranked, drawn, event)
             if cancelled():
                 break
         if waiting:
-            ranked = self._merged(ranked, waiting, scorer, job)
+            ranked = self._merged(ranked, waiting, job)
         saved: list[Saved] = []
         if ranked:
             folder = job_folder(self.outputs, job.request.prompt)
             saved = save_pictures(folder, ranked, scorer=scorer.name, total=drawn)
         yield Snapshot(ranked, drawn, None, tuple(saved))
 
-    def _merged(self, ranked: tuple[Ranked, ...], fresh: list[Picture], scorer: Scorer, job: Job) -> tuple[Ranked, ...]:
+    def _merged(self, ranked: tuple[Ranked, ...], fresh: list[Picture], job: Job) -> tuple[Ranked, ...]:
         """The best `keep` of old and new; equal scores in the order they were drawn."""
-        scores = scorer.score([picture.image for picture in fresh], job.request.prompt if scorer.needs_prompt else None)
-        new = [Ranked(picture, float(score)) for picture, score in zip(fresh, scores, strict=True)]
+        scores = self.score(job.scorer, [picture.image for picture in fresh], job.request.prompt)
+        new = [Ranked(picture, score) for picture, score in zip(fresh, scores, strict=True)]
         return tuple(sorted([*ranked, *new], key=lambda one: (-one.score, one.picture.index))[: job.keep])

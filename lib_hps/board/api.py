@@ -1,0 +1,251 @@
+"""The board's HTTP API under `/hps/v1`, for FastAPI from 0.94 on (pydantic 1 or 2). The service checks the bodies."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+from fastapi import APIRouter, Depends, HTTPException, Request
+from fastapi.openapi.utils import get_openapi
+from fastapi.responses import FileResponse, JSONResponse, Response
+from fastapi.routing import APIRoute
+from starlette.background import BackgroundTask
+from starlette.concurrency import run_in_threadpool
+
+from lib_hps import __version__
+from lib_hps.board.bodies import BODIES
+from lib_hps.board.service import BoardService
+from lib_hps.board.views import PREFIX
+from lib_hps.errors import ConflictError, HpsError, InputError, NotFoundError, StorageError
+from lib_hps.files import inside
+
+PANEL = Path(__file__).parent / "panel"
+_TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", ".png": "image/png"}
+_TYPES |= {".html": "text/html; charset=utf-8", ".woff2": "font/woff2"}
+_MOST_JSON_BYTES = 1 << 20
+_MOST_ZIP_BYTES = 4 << 30
+_FOREVER = {"Cache-Control": "private, max-age=31536000, immutable", "X-Content-Type-Options": "nosniff"}
+Json = dict[str, Any]
+
+
+class _Route(APIRoute):
+    """Says the core's errors as one sentence, and lets no page of another site change anything."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def handler(request: Request) -> Response:
+            if request.method != "GET" and request.headers.get("sec-fetch-site") == "cross-site":
+                return JSONResponse({"detail": "This was asked by a page of another site, so it was not done."}, 403)
+            try:
+                return await handle(request)
+            except HpsError as error:
+                return JSONResponse({"detail": " ".join(str(error).split())}, _status(error))
+
+        return handler
+
+
+def _status(error: HpsError) -> int:
+    if isinstance(error, NotFoundError):
+        return 404
+    if isinstance(error, ConflictError):
+        return 409
+    if isinstance(error, InputError):
+        return 400
+    return 507 if isinstance(error, StorageError) else 500
+
+
+async def read_body(request: Request) -> Json:
+    """The request's JSON object; nothing at all is an empty one.
+
+    Raises:
+        InputError: something else, or too much of it.
+    """
+    raw = b""
+    async for chunk in request.stream():
+        raw += chunk
+        if len(raw) > _MOST_JSON_BYTES:
+            raise InputError(f"The request is larger than {_MOST_JSON_BYTES:,} bytes.")
+    if not raw.strip():
+        return {}
+    try:
+        body = json.loads(raw)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"The request is not JSON ({error}).") from error
+    if not isinstance(body, dict):
+        raise InputError(f"The request is {raw[:40].decode(errors='replace')!r}; send a JSON object.")
+    return body
+
+
+def make_router(service: BoardService, *, dependencies: list[Any] | None = None) -> APIRouter:
+    """All routes of the board.
+
+    Args:
+        service: what they act on.
+        dependencies: FastAPI's, for every route: a host's own authentication.
+    """
+    router = APIRouter(prefix=PREFIX, route_class=_Route, dependencies=dependencies)
+    _add_looking(router, service)
+    _add_changing(router, service)
+    _add_archive(router, service)
+    _add_page(router)
+    return router
+
+
+def _add_looking(router: APIRouter, service: BoardService) -> None:
+    @router.get("/version")
+    def version() -> Json:
+        """The version of sd-webui-hps and of this API."""
+        return {"version": __version__, "api": 1}
+
+    @router.get("/schema")
+    def schema() -> Json:
+        """OpenAPI."""
+        return get_openapi(title="sd-webui-hps", version=__version__, routes=router.routes)
+
+    @router.get("/options")
+    def options() -> Json:
+        """What a new session may choose from, and the defaults."""
+        return service.options()
+
+    @router.get("/scorers")
+    def scorers() -> Json:
+        """Scorers by name."""
+        return {"scorers": service.scorers()}
+
+    @router.get("/sessions")
+    def sessions() -> Json:
+        """All sessions, newest first."""
+        return {"sessions": service.listing()}
+
+    @router.get("/trash")
+    def trashed() -> Json:
+        """Sessions that may be taken back."""
+        return {"sessions": service.trashed()}
+
+    @router.get("/sessions/{id}")
+    def state(id: str) -> Json:
+        """A session's state."""
+        return service.state(id)
+
+    @router.get("/sessions/{id}/best")
+    def best(id: str) -> Json:
+        """The best so far: recipe, picture, infotext."""
+        return service.best(id)
+
+    @router.get("/sessions/{id}/pictures/{file}", response_class=FileResponse)
+    def picture(id: str, file: str) -> FileResponse:
+        """A picture or thumbnail; a name stands for its content, so it never changes."""
+        path = service.picture(id, file)
+        return FileResponse(path, media_type="image/png" if path.suffix == ".png" else "image/jpeg", headers=_FOREVER)
+
+
+def _add_changing(router: APIRouter, service: BoardService) -> None:
+    def post(path: str, act: Callable[..., Json], summary: str, *, has_id: bool = True) -> None:
+        """A POST route whose body goes to the service as it is."""
+
+        def with_id(id: str, body: Json = Depends(read_body)) -> Json:  # noqa: B008
+            return act(id, body)
+
+        def without_id(body: Json = Depends(read_body)) -> Json:  # noqa: B008
+            return act(body)
+
+        name = path.rsplit("/", 1)[-1].strip("{}")
+        router.add_api_route(
+            path,
+            with_id if has_id else without_id,
+            methods=["POST"],
+            summary=summary,
+            operation_id=f"hps_{name}" if has_id else f"hps_post_{name}",
+            response_model=None,
+            openapi_extra=BODIES.get(path),
+        )
+
+    post("/options", service.set_options, "Change what can be changed", has_id=False)
+    post("/sessions", service.create, "Begin a session", has_id=False)
+    post("/sessions/{id}/draw", lambda id, _: service.draw(id), "Draw what this round lacks")
+    post("/sessions/{id}/tell", service.tell, "Answer this round")
+    post("/sessions/{id}/undo", service.undo, "Take the last answer back")
+    post("/sessions/{id}/branch", service.branch, "A new session from an earlier round")
+    post("/sessions/{id}/settings", service.change_settings, "Other settings from now on")
+    post("/sessions/{id}/rename", service.rename, "Another name")
+    post("/sessions/{id}/auto", service.auto, "Rounds by a scorer, in the background")
+    post("/sessions/{id}/mixed", service.mixed, "Draw many, a scorer shows its best few")
+    post("/sessions/{id}/cancel", lambda id, _: service.cancel(id), "Stop what runs")
+    post("/sessions/{id}/finish", service.finish, "The best at its full size")
+    post("/trash/{id}/restore", lambda id, _: service.restore(id), "Back from the trash")
+
+    @router.delete("/sessions/{id}")
+    def trash(id: str) -> Json:
+        """To the trash folder."""
+        service.trash(id)
+        return {"trashed": True}
+
+
+def _add_archive(router: APIRouter, service: BoardService) -> None:
+    @router.get("/sessions/{id}/export", response_class=FileResponse)
+    def export(id: str) -> FileResponse:
+        """The session as a zip."""
+        folder = tempfile.TemporaryDirectory(prefix="hps-export-")
+        try:
+            target = service.export(id, Path(folder.name) / "session.zip")
+        except BaseException:
+            folder.cleanup()
+            raise
+        return FileResponse(
+            target, media_type="application/zip", filename=f"{id}.zip", background=BackgroundTask(folder.cleanup)
+        )
+
+    @router.post("/sessions/import", openapi_extra=BODIES["/sessions/import"])
+    async def import_(request: Request) -> Json:
+        """A session from a zip: multipart/form-data, or the zip as it is."""
+        with tempfile.TemporaryDirectory(prefix="hps-import-") as folder:
+            path = Path(folder) / "session.zip"
+            await _receive(request, path)
+            return await run_in_threadpool(service.import_, path)
+
+
+async def _receive(request: Request, path: Path) -> None:
+    """Write an upload to a file, no more of it than a session can have."""
+    length = request.headers.get("content-length", "0")
+    if not length.isdigit() or int(length) > _MOST_ZIP_BYTES:
+        raise HTTPException(413, f"A session's zip may have at most {_MOST_ZIP_BYTES >> 30} GiB.")
+    with path.open("wb") as target:
+        if request.headers.get("content-type", "").startswith("multipart/form-data"):
+            async with request.form(max_files=1, max_fields=10) as form:
+                upload = next((part for part in form.values() if not isinstance(part, str)), None)
+                if upload is None:
+                    raise InputError("There is no file in the request. Send the zip as a part of the form.")
+                while chunk := await upload.read(1 << 20):
+                    target.write(chunk)
+            return
+        size = 0
+        async for chunk in request.stream():
+            size += len(chunk)
+            if size > _MOST_ZIP_BYTES:
+                raise HTTPException(413, f"A session's zip may have at most {_MOST_ZIP_BYTES >> 30} GiB.")
+            target.write(chunk)
+
+
+def _add_page(router: APIRouter) -> None:
+    @router.get("/board", include_in_schema=False)
+    def board() -> FileResponse:
+        return _static("board.html")
+
+    @router.get("/board/static/{path:path}", include_in_schema=False)
+    def static(path: str) -> FileResponse:
+        return _static(path)
+
+
+def _static(name: str) -> FileResponse:
+    """A file of the panel."""
+    try:
+        path = inside(PANEL, name)
+    except (InputError, ValueError):
+        raise NotFoundError(f"There is no file {name[:60]!r} in the panel.") from None
+    if not path.is_file() or path.suffix not in _TYPES:
+        raise NotFoundError(f"There is no file {name[:60]!r} in the panel.")
+    return FileResponse(path, media_type=_TYPES[path.suffix], headers={"Cache-Control": "no-cache"})

@@ -1,0 +1,110 @@
+/** Where everything begins: the prompt, one button, and the sessions that are there already. */
+import { attempt } from "./api.js";
+import { button, fill, h } from "./dom.js";
+import { loadPrompt, savePrompt } from "./drafts.js";
+import { choice, field, numberBox, settingsFields } from "./forms.js";
+import { makeSessions } from "./sessions.js";
+
+/** @returns {{node: HTMLElement, update: Function, refresh: Function, offer: Function, focus: Function}} */
+export function makeHome({ api, ctl, toast, options, seed }) {
+  const prompt = h("textarea", {
+    class: "hps-input hps-prompt",
+    rows: 2,
+    required: true,
+    placeholder: "a red heart with a ribbon",
+    "aria-label": "Prompt",
+  });
+  prompt.value = seed?.prompt ?? loadPrompt();
+  const more = h("details", { class: "hps-more" }, h("summary", {}, "Settings"));
+  const start = h("button", { type: "submit", class: "hps-button hps-primary hps-start" }, "Start");
+  const note = h("p", { class: "hps-kept" });
+  const list = makeSessions({ api, ctl, toast });
+  let readMore = () => ({});
+
+  prompt.addEventListener("input", () => savePrompt(prompt.value));
+  prompt.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+    event.preventDefault();
+    form.requestSubmit();
+  });
+
+  const form = h(
+    "form",
+    { class: "hps-new", onsubmit: begin },
+    h("h1", {}, "What would you like to see?"),
+    h(
+      "p",
+      { class: "hps-lead" },
+      "You get a few pictures. Say which ones you like best, press Next, and the pictures follow your taste.",
+    ),
+    h("div", { class: "hps-ask" }, prompt, start),
+    more,
+    note,
+  );
+  const node = h("div", { class: "hps-home" }, form, list.node);
+
+  async function begin(event) {
+    event.preventDefault();
+    if (!prompt.value.trim()) return toast("Write a prompt first: what should the pictures show?", { isError: true });
+    const { settings, ...rest } = readMore();
+    await ctl.create({ ...rest, settings: { ...settings, prompt: prompt.value.trim() } });
+    return null;
+  }
+
+  /** Build what depends on the server's options. */
+  function offer() {
+    const known = options();
+    const defaults = known.defaults ?? {};
+    const fields = settingsFields({ ...defaults.settings, ...seed?.settings }, known);
+    const batch = numberBox(defaults.batch ?? 6, {
+      min: known.limits?.batch?.[0] ?? 2,
+      max: known.limits?.batch?.[1] ?? 12,
+    });
+    const names = (known.optimizers ?? []).map((each) => each.name ?? each);
+    const method = choice(names, defaults.optimizer?.name ?? defaults.optimizer);
+    const first = numberBox(null, { min: 0, max: 4294967295, isRequired: false, placeholder: "random" });
+    fill(
+      more,
+      more.querySelector("summary"),
+      h(
+        "div",
+        { class: "hps-fields" },
+        field("Pictures a round", batch),
+        fields.nodes,
+        names.length > 1 ? field("Method", method) : null,
+        field("Seed", first),
+      ),
+    );
+    readMore = () => ({
+      batch: Number(batch.value),
+      ...(names.length > 1 ? { optimizer: method.value } : {}),
+      ...(first.value === "" ? {} : { seed: Number(first.value) }),
+      settings: { ...seed?.settings, ...fields.read() },
+    });
+    keptNote(known);
+  }
+
+  function keptNote(known) {
+    if (known.keeps_choices === undefined) return fill(note);
+    const text = known.keeps_choices
+      ? "Your answers are kept on this machine as training data for your own classifier; nothing is sent anywhere."
+      : "Your answers are not kept as training data.";
+    const place =
+      known.keeps_choices && known.choices_folder ? [" Folder: ", h("code", {}, known.choices_folder)] : null;
+    const turn = button(
+      known.keeps_choices ? "Switch off" : "Switch on",
+      () =>
+        attempt(toast, async () =>
+          keptNote(Object.assign(known, await api.setOptions({ keeps_choices: !known.keeps_choices }))),
+        ),
+      { class: "hps-link" },
+    );
+    return fill(note, [text, place, " ", turn].flat().filter(Boolean));
+  }
+
+  const update = () => {
+    start.disabled = ctl.busy;
+    start.textContent = ctl.busy ? "Starting…" : "Start";
+  };
+  return { node, update, refresh: list.refresh, offer, focus: () => prompt.focus({ preventScroll: true }) };
+}

@@ -1,0 +1,1 @@
+"""What did people like? Choices on disk, for training later."""
