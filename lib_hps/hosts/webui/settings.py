@@ -24,8 +24,13 @@ def add_settings() -> None:
         gr.Dropdown, lambda: {"choices": scorers.choices(), "allow_custom_value": True},
     )  # fmt: skip
     add("hps_score_every_image", False, "Score every image", "writes HPS into the infotext of every picture generated")
-    add("hps_draw_score", False, "Draw rank and score on pictures in the gallery", "files stay as they are")
-    add("hps_file_suffix", False, "Add the score to file names", "or use [hps_score] and [hps_rank] in the pattern")
+    add("hps_draw_score", False, "Draw rank and score on pictures in the gallery", "saved files stay as they are")
+    add(
+        "hps_file_suffix",
+        False,
+        "Add the score to file names",
+        "of a rerank; or use [hps_score] and [hps_rank] in the pattern",
+    )
     add("hps_keep_loaded", False, "Keep the scorer in GPU memory", "never with --medvram or --lowvram")
     add(
         "hps_device", "auto", "Device", "auto: as the WebUI; `--use-cpu hps` keeps it off the GPU",
