@@ -12,6 +12,10 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 
 import pytest
 from webui_runs import NEEDS_SCORER, Run, check_scores
@@ -21,12 +25,18 @@ pytestmark = NEEDS_SCORER
 PAGE, API = "--gradio-auth me:mine", "--api-auth bot:bots"
 
 
-@pytest.fixture(scope="module", params=[f"{PAGE} {API} --lowvram", f"{PAGE} --medvram", f"{API} --nowebui"])
-def locked(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebUI]:
-    flags = request.param.split()
-    with running(find_root(), tmp_path_factory.mktemp("locked"), *flags) as server:
-        server.flags = request.param
-        yield server
+SERVERS = [f"{PAGE} {API} --lowvram --subpath sd", f"{PAGE} --medvram --no-gradio-queue", f"{API} --nowebui"]
+
+
+@dataclass
+class Locked(WebUI):
+    flags: str = ""
+
+
+@pytest.fixture(scope="module", params=SERVERS)
+def locked(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Locked]:
+    with running(find_root(), tmp_path_factory.mktemp("locked"), *request.param.split()) as server:
+        yield Locked(server.url, server.data, server.log, flags=request.param)
 
 
 def status(url: str, headers: dict[str, str], *, body: bytes | None = None) -> int:
@@ -50,7 +60,7 @@ def cookie_of_the_page(url: str) -> dict[str, str]:
     return {"Cookie": f"access-token-unsecure={token}"}
 
 
-def test_strangers_get_401_and_members_get_in(locked: WebUI) -> None:
+def test_strangers_get_401_and_members_get_in(locked: Locked) -> None:
     for path in ("version", "schema", "scorers"):
         url = f"{locked.url}/hps/v1/{path}"
         assert status(url, {}) == 401
@@ -63,7 +73,7 @@ def test_strangers_get_401_and_members_get_in(locked: WebUI) -> None:
             assert status(url, cookie_of_the_page(locked.url)) == 200
 
 
-def test_a_stranger_is_let_out_before_anything_is_read(locked: WebUI) -> None:
+def test_a_stranger_is_let_out_before_anything_is_read(locked: Locked) -> None:
     connection = http.client.HTTPConnection(locked.url.partition("://")[2], timeout=60)
     connection.putrequest("POST", "/hps/v1/score")
     connection.putheader("Content-Type", "application/json")
@@ -73,7 +83,7 @@ def test_a_stranger_is_let_out_before_anything_is_read(locked: WebUI) -> None:
     connection.close()
 
 
-def test_pictures_are_sorted_where_memory_is_short(locked: WebUI) -> None:
+def test_pictures_are_sorted_where_memory_is_short(locked: Locked) -> None:
     if "vram" not in locked.flags:
         pytest.skip("this server has memory")
     locked.headers.update(basic("bot:bots") if API in locked.flags else {})
@@ -82,3 +92,42 @@ def test_pictures_are_sorted_where_memory_is_short(locked: WebUI) -> None:
     check_scores(run)
     again = Run(locked, options={"keep": 3}, n_iter=2)
     assert again.scores == run.scores
+
+
+@contextmanager
+def behind_a_proxy(url: str) -> Iterator[str]:
+    """A reverse proxy that serves the WebUI below /sd, as nginx with `location /sd/ { proxy_pass http://.../; }`."""
+
+    class Proxy(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            if not self.path.startswith("/sd/"):
+                self.send_error(404)
+                return
+            headers = {name: self.headers[name] for name in ("Authorization", "Cookie") if self.headers[name]}
+            asked = urllib.request.Request(url + self.path.removeprefix("/sd"), headers=headers)
+            try:
+                with urllib.request.urlopen(asked, timeout=60) as answer:
+                    code, body = answer.status, answer.read()
+            except urllib.error.HTTPError as error:
+                code, body = error.code, error.read()
+            self.send_response(code)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *args: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Proxy) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}/sd"
+        server.shutdown()
+
+
+def test_below_a_subpath_behind_a_proxy_the_same_people_get_in(locked: Locked) -> None:
+    if "--subpath" not in locked.flags:
+        pytest.skip("this server has no subpath")
+    with behind_a_proxy(locked.url) as outside:
+        assert status(f"{outside}/hps/v1/version", {}) == 401
+        assert status(f"{outside}/hps/v1/version", basic("bot:bots")) == 200
+        assert status(f"{outside}/hps/v1/version", cookie_of_the_page(locked.url)) == 200

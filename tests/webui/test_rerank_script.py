@@ -68,6 +68,13 @@ def test_hires_fix_draws_the_kept_only(webui: WebUI) -> None:
     assert pixels(again.images[-1]) == pixels(run.images[-1])
 
 
+def test_a_refined_picture_is_judged_as_it_came_out(webui: WebUI) -> None:
+    refined = {"refiner_checkpoint": "tiny-sd.safetensors", "refiner_switch_at": 0.5, "n_iter": 1}
+    run = Run(webui, options={}, **refined)
+    assert set(run.settings("Refiner switch at")) == {"0.5"}
+    check_scores(run)
+
+
 def test_a_failing_scorer_loses_no_picture(webui: WebUI) -> None:
     run = Run(webui, options={"scorer": "hps-v1", "keep": 1, "minimum_kind": "Score", "minimum": 9}, save_images=True)
     assert run.seeds == list(range(10, 16))

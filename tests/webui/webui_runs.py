@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import io
 import json
 from pathlib import Path
@@ -85,8 +86,9 @@ def saved_files(webui: WebUI) -> set[Path]:
     return {f for f in found if "grids" not in str(f) and "output" in str(f)}
 
 
-def pixels(image: Image.Image) -> bytes:
-    return image.convert("RGB").tobytes()
+def pixels(image: Image.Image) -> str:
+    """Says of two pictures whether they are the same."""
+    return hashlib.sha1(image.convert("RGB").tobytes(), usedforsecurity=False).hexdigest()
 
 
 def my_scores(images: list[Image.Image], prompts: str | list[str] = PROMPT, *, scorer: str = "tiny-hps") -> list[float]:
