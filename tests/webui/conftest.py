@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from slow_hub import SlowHub
 from webui_server import WebUI, find_root, running
 
 
@@ -15,5 +16,5 @@ def webui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebUI]:
     if url and data:
         yield WebUI(url=url, data=Path(data), log=Path(data) / "server.log")
         return
-    with running(find_root(), tmp_path_factory.mktemp("webui")) as server:
+    with running(find_root(), tmp_path_factory.mktemp("webui"), hub=SlowHub().url) as server:
         yield server

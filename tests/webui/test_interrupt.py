@@ -23,7 +23,8 @@ def pressed(webui: WebUI, button: str, *, when: Callable[[dict[str, Any]], bool]
 
     def wait_and_press() -> None:
         while not over.is_set():
-            now = webui.get("/sdapi/v1/progress?skip_current_image=true")["state"]
+            answer = webui.get("/sdapi/v1/progress?skip_current_image=true")
+            now = {**answer["state"], "textinfo": answer["textinfo"] or ""}
             if now["job_count"] > 0 and when(now):  # between jobs the numbers are those of the last one
                 webui.post(f"/sdapi/v1/{button}", {})
                 done.set()
@@ -81,3 +82,12 @@ def test_interrupt_in_the_hires_pass_keeps_the_small_pictures(webui: WebUI) -> N
     assert run.settings("HPS rank") == ["1/2", "2/2"]
     assert {image.size for image in run.shown} == {(64, 64)}
     assert len(run.files) == 2
+
+
+def test_a_download_shows_how_far_it_is_and_interrupt_ends_it(webui: WebUI) -> None:
+    with pressed(webui, "interrupt", when=lambda now: now["textinfo"].startswith("Downloading pickscore: ")):
+        run = Run(webui, options={"scorer": "pickscore", "keep": 1}, n_iter=1, save_images=True)
+    assert run.seeds == [10, 11]
+    assert len(run.files) == 2
+    assert "The download of pickscore was interrupted; the next one goes on where it stopped." in run.message
+    assert list((webui.data / "models" / "HPS" / ".downloads").glob("*.part"))

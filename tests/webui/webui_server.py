@@ -91,8 +91,12 @@ def place_settings(data: Path) -> None:
 
 
 @contextmanager
-def running(root: Path, data: Path, *more_flags: str) -> Iterator[WebUI]:
-    """Start the WebUI in `root` on the data folder `data`, with this extension and checkpoint, and stop it again."""
+def running(root: Path, data: Path, *more_flags: str, hub: str = "") -> Iterator[WebUI]:
+    """Start the WebUI in `root` on the data folder `data`, with this extension and checkpoint, and stop it again.
+
+    Args:
+        hub: address of a hub for downloads; without it there are none.
+    """
     if not (BUNDLED / "tiny-sd" / "tiny-sd.safetensors").is_file():
         pytest.skip("the bundled tiny-sd is not here")
     place_checkpoint(data)
@@ -120,7 +124,10 @@ def running(root: Path, data: Path, *more_flags: str) -> Iterator[WebUI]:
         *more_flags,
     ]
     command = [str(root / "venv/bin/python"), "launch.py", *flags, "--data-dir", str(data), "--port", str(port)]
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+    downloads = {"HF_ENDPOINT": hub, "HF_HUB_OFFLINE": "0"} if hub else {"HF_HUB_OFFLINE": "1"}
+    # a home of its own: no weights of this machine's user, and none left behind
+    environment = {**os.environ, **downloads, "OMP_NUM_THREADS": "1", "XDG_CACHE_HOME": str(data / "cache-home")}
+    environment.pop("HPS_DIR", None)
     environment.pop("PYTHONPATH", None)
     with open(log, "wb") as stream:
         server = subprocess.Popen(
