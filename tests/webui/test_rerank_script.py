@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 from PIL import Image
 from webui_runs import NEEDS_SCORER, Run, check_scores, my_scores, pixels
-from webui_server import WebUI
+from webui_server import BUNDLED, WebUI
 
 from lib_hps.hosts.webui.options import SAVE_ALL, SAVE_APART, SAVE_NONE
 from lib_hps.infotext import parse_infotext, read_generation
@@ -73,6 +75,24 @@ def test_a_refined_picture_is_judged_as_it_came_out(webui: WebUI) -> None:
     run = Run(webui, options={}, **refined)
     assert set(run.settings("Refiner switch at")) == {"0.5"}
     check_scores(run)
+
+
+def test_a_trained_classifier_in_the_weights_folder_is_chosen_by_its_file_name(webui: WebUI) -> None:
+    folder = webui.data / "models" / "HPS"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, source in (("mine.safetensors", "model.safetensors"), ("merges.txt.gz", "merges.txt.gz")):
+        shutil.copy(BUNDLED / "tiny-holdout" / source, folder / name)
+    run = Run(webui, options={"scorer": "mine.safetensors"}, n_iter=1)
+    assert set(run.settings("HPS scorer")) == {"mine.safetensors"}
+    check_scores(run, scorer="tiny-holdout")
+
+
+def test_an_ensemble_judges_the_pictures_of_all_batches_among_each_other(webui: WebUI) -> None:
+    name = "ensemble:tiny-hps=1,tiny-holdout=1"
+    run = Run(webui, options={"scorer": name})
+    assert set(run.settings("HPS scorer")) == {name}
+    assert run.scores == sorted(run.scores, reverse=True)
+    assert run.scores == pytest.approx(my_scores(run.shown, scorer=name), abs=2e-3)
 
 
 def test_a_failing_scorer_loses_no_picture(webui: WebUI) -> None:
