@@ -23,6 +23,8 @@ def _unsaved_copy(p: Any) -> Any:
     own.extra_generation_params = dict(p.extra_generation_params)
     own.override_settings = dict(p.override_settings)
     own.do_not_save_samples = own.do_not_save_grid = True
+    if hasattr(own, "extra_result_images"):  # what extensions add; a copy would share the list
+        own.extra_result_images = []
     return own
 
 

@@ -77,7 +77,8 @@ def read_round(processed: Any, p: Any, notes: RoundNotes, *, first_position: int
     ]
     for picture, start, end in zip(pictures, places, ends, strict=True):
         picture.extras = images[start + 1 : end]
-    return Round(pictures, images[ends[-1] :] if ends else images)
+    additions = images[ends[-1] :] if ends else images
+    return Round(pictures, [*additions, *(getattr(processed, "extra_images", None) or ())])
 
 
 def rescue_round(p: Any, notes: RoundNotes, failure: Exception, *, first_position: int) -> Round:

@@ -38,8 +38,7 @@ def processed_of(p: Any, shown: Shown) -> Any:
     for picture in kept:
         gallery += picture.extras
         infotexts += [picture.infotext] * len(picture.extras)
-    gallery += shown.additions
-    infotexts += infotexts[:1] * len(shown.additions)
+    gallery += shown.additions  # without infotexts, as the host leaves them
     if grid is not None:
         gallery.insert(0, grid)
         infotexts.insert(0, infotexts[0])
