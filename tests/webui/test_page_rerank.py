@@ -57,10 +57,10 @@ def test_three_batches_of_two_come_sorted_and_one_is_pasted_back(webui: WebUI, p
 
 def look_at_the_gallery(page: Page, scores: list[str]) -> None:
     """The line below the gallery belongs to the picture that was clicked."""
-    thumbnails = page.raw.locator("#txt2img_gallery .thumbnail-item")
+    thumbnails = page.raw.locator("#txt2img_gallery .thumbnails .thumbnail-item")
     assert thumbnails.count() == len(scores) + 1  # the grid comes first
     for place, score in enumerate(scores, start=1):
-        page.raw.locator("#txt2img_gallery .thumbnail-item").nth(place).click()
+        thumbnails.nth(place).click()
         page.raw.locator("#html_info_txt2img").get_by_text(f"HPS: {score}").first.wait_for()
 
 
