@@ -1,13 +1,15 @@
-"""The WebUI's entry: the script "HPS", its always-visible twin, and the callbacks. What they do stands in lib_hps."""
+"""The WebUI's entry: the script "HPS", its always-visible twin, its part in Extras, and the callbacks.
+
+What they do stands in lib_hps; all of them share one scorer.
+"""
 
 from __future__ import annotations
 
-from modules import script_callbacks, scripts, shared
+from modules import script_callbacks, scripts, scripts_postprocessing
 
-from lib_hps.hosts.webui import api, saving, scorers, settings, tab, twin, xyz
+from lib_hps.hosts.webui import api, extras, saving, scorers, settings, tab, twin, widgets, xyz
 from lib_hps.hosts.webui.options import SCRIPT_TITLE, Options
 from lib_hps.hosts.webui.run import Rerank
-from lib_hps.hosts.webui.widgets import build_form
 
 HOLDER = scorers.ScorerHolder()
 
@@ -25,8 +27,9 @@ class HpsScript(scripts.Script):
 
     def ui(self, is_img2img):
         """One component per option."""
-        default = getattr(shared.opts, "hps_scorer", "") or Options().scorer
-        components, self.infotext_fields = build_form(self.elem_id, scorers=scorers.choices, default_scorer=default)
+        components, self.infotext_fields = widgets.build_form(
+            self.elem_id, scorers=scorers.choices, default_scorer=scorers.default_scorer()
+        )
         return components
 
     def run(self, p, *args):
@@ -49,7 +52,7 @@ class HpsTwin(scripts.Script):
 
     def ui(self, is_img2img):
         """Two hidden components: score this generation, and by whom (empty: as in the settings)."""
-        return tab.hidden_arguments(self.elem_id)
+        return widgets.hidden_arguments(self.elem_id)
 
     def before_process(self, p, is_asked=False, scorer="", *_):
         """See `twin.start`."""
@@ -70,6 +73,25 @@ class HpsTwin(scripts.Script):
     def postprocess(self, p, processed, *args):
         """See `twin.finish`."""
         twin.finish(p, processed, HOLDER)
+
+
+class HpsPostprocessing(scripts_postprocessing.ScriptPostprocessing):
+    """The part in Extras: the picture that comes out is scored."""
+
+    name = extras.NAME
+    order = extras.ORDER
+
+    def ui(self):
+        """The controls by name; the API knows them by these names too."""
+        return extras.build_controls()
+
+    def process_firstpass(self, pp, **_):
+        """See `extras.note_prompt`."""
+        extras.note_prompt(pp)
+
+    def process(self, pp, enable=False, scorer="", prompt="", **_):
+        """See `extras.score`."""
+        extras.score(pp, HOLDER, is_asked=bool(enable), scorer=scorer or "", prompt=prompt or "")
 
 
 def _unload():

@@ -1,34 +1,47 @@
-"""The API behind the WebUI's own authentication: members get in by cookie or password, strangers get 401."""
+"""The API behind the WebUI's own authentication, below a subpath, and without memory to spare.
+
+Each server is started with several flags at once, as they do not touch each other.
+"""
 
 from __future__ import annotations
 
 import base64
+import http.client
 import http.cookiejar
 import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 
 import pytest
-from webui_server import BUNDLED, WebUI, find_root, running
+from webui_runs import NEEDS_SCORER, Run, check_scores
+from webui_server import WebUI, find_root, running
 
-pytestmark = pytest.mark.timeout(600)
-
-
-@pytest.fixture(scope="module")
-def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebUI]:
-    root = find_root()
-    if not (BUNDLED / "tiny-sd" / "tiny-sd.safetensors").is_file():
-        pytest.skip("the bundled tiny-sd is not here")
-    with running(
-        root, tmp_path_factory.mktemp("locked"), "--gradio-auth", "me:mine", "--api-auth", "bot:bots"
-    ) as server:
-        yield server
+pytestmark = NEEDS_SCORER
+PAGE, API = "--gradio-auth me:mine", "--api-auth bot:bots"
 
 
-def status(url: str, headers: dict[str, str]) -> int:
+SERVERS = [f"{PAGE} {API} --lowvram --subpath sd", f"{PAGE} --medvram --no-gradio-queue", f"{API} --nowebui"]
+
+
+@dataclass
+class Locked(WebUI):
+    flags: str = ""
+
+
+@pytest.fixture(scope="module", params=SERVERS)
+def locked(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Locked]:
+    with running(find_root(), tmp_path_factory.mktemp("locked"), *request.param.split()) as server:
+        yield Locked(server.url, server.data, server.log, flags=request.param)
+
+
+def status(url: str, headers: dict[str, str], *, body: bytes | None = None) -> int:
     try:
-        with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=30) as response:
+        with urllib.request.urlopen(urllib.request.Request(url, body, headers), timeout=60) as response:
             return response.status
     except urllib.error.HTTPError as error:
         return error.code
@@ -38,17 +51,83 @@ def basic(text: str) -> dict[str, str]:
     return {"Authorization": "Basic " + base64.b64encode(text.encode()).decode()}
 
 
-@pytest.mark.parametrize("path", ["version", "schema", "scorers"])
-def test_strangers_get_401_and_members_get_in(locked: WebUI, path: str) -> None:
-    url = f"{locked.url}/hps/v1/{path}"
-    assert status(url, {}) == 401
-    assert status(url, basic("bot:wrong")) == 401
-    assert status(url, basic("me:mine")) == 401  # the page's password is not the API's
-    assert status(url, {"Cookie": "access-token=None"}) == 401
-    assert status(url, basic("bot:bots")) == 200
+def cookie_of_the_page(url: str) -> dict[str, str]:
     jar = http.cookiejar.CookieJar()
     opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(jar))
     form = urllib.parse.urlencode({"username": "me", "password": "mine"}).encode()
-    opener.open(f"{locked.url}/login", form, timeout=30)
+    opener.open(f"{url}/login", form, timeout=60)
     token = next(cookie.value for cookie in jar if cookie.name == "access-token-unsecure")
-    assert status(url, {"Cookie": f"access-token-unsecure={token}"}) == 200
+    return {"Cookie": f"access-token-unsecure={token}"}
+
+
+def test_strangers_get_401_and_members_get_in(locked: Locked) -> None:
+    for path in ("version", "schema", "scorers"):
+        url = f"{locked.url}/hps/v1/{path}"
+        assert status(url, {}) == 401
+        assert status(url, basic("bot:wrong")) == 401
+        assert status(url, basic("me:mine")) == 401  # the page's password is not the API's
+        assert status(url, {"Cookie": "access-token=None"}) == 401
+        assert status(url, {"Cookie": "access-token-unsecure=made-up"}) == 401
+        assert status(url, basic("bot:bots")) == (200 if API in locked.flags else 401)
+        if PAGE in locked.flags:
+            assert status(url, cookie_of_the_page(locked.url)) == 200
+
+
+def test_a_stranger_is_let_out_before_anything_is_read(locked: Locked) -> None:
+    connection = http.client.HTTPConnection(locked.url.partition("://")[2], timeout=60)
+    connection.putrequest("POST", "/hps/v1/score")
+    connection.putheader("Content-Type", "application/json")
+    connection.putheader("Content-Length", str(100 << 20))
+    connection.endheaders()  # and not one byte of the body
+    assert connection.getresponse().status == 401
+    connection.close()
+
+
+def test_pictures_are_sorted_where_memory_is_short(locked: Locked) -> None:
+    if "vram" not in locked.flags:
+        pytest.skip("this server has memory")
+    locked.headers.update(basic("bot:bots") if API in locked.flags else {})
+    run = Run(locked, options={"keep": 3}, n_iter=2)
+    assert run.settings("HPS rank") == ["1/4", "2/4", "3/4"]
+    check_scores(run)
+    again = Run(locked, options={"keep": 3}, n_iter=2)
+    assert again.scores == run.scores
+
+
+@contextmanager
+def behind_a_proxy(url: str) -> Iterator[str]:
+    """A reverse proxy that serves the WebUI below /sd, as nginx with `location /sd/ { proxy_pass http://.../; }`."""
+
+    class Proxy(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            if not self.path.startswith("/sd/"):
+                self.send_error(404)
+                return
+            headers = {name: self.headers[name] for name in ("Authorization", "Cookie") if self.headers[name]}
+            asked = urllib.request.Request(url + self.path.removeprefix("/sd"), headers=headers)
+            try:
+                with urllib.request.urlopen(asked, timeout=60) as answer:
+                    code, body = answer.status, answer.read()
+            except urllib.error.HTTPError as error:
+                code, body = error.code, error.read()
+            self.send_response(code)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *args: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Proxy) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}/sd"
+        server.shutdown()
+
+
+def test_below_a_subpath_behind_a_proxy_the_same_people_get_in(locked: Locked) -> None:
+    if "--subpath" not in locked.flags:
+        pytest.skip("this server has no subpath")
+    with behind_a_proxy(locked.url) as outside:
+        assert status(f"{outside}/hps/v1/version", {}) == 401
+        assert status(f"{outside}/hps/v1/version", basic("bot:bots")) == 200
+        assert status(f"{outside}/hps/v1/version", cookie_of_the_page(locked.url)) == 200

@@ -11,14 +11,15 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 BUNDLED = Path(__file__).parents[2] / "lib_hps" / "bundled"
-START_TIMEOUT_S = 240
+START_TIMEOUT_S = 400
+PATIENCE_S = 240
 
 
 def find_root() -> Path:
@@ -40,17 +41,23 @@ class WebUI:
     url: str
     data: Path
     log: Path
+    headers: dict[str, str] = field(default_factory=dict)
 
     def post(self, path: str, body: dict) -> dict:
-        request = urllib.request.Request(
-            self.url + path, json.dumps(body).encode(), {"Content-Type": "application/json"}
-        )
-        with urllib.request.urlopen(request, timeout=240) as response:
+        headers = {"Content-Type": "application/json", **self.headers}
+        request = urllib.request.Request(self.url + path, json.dumps(body).encode(), headers)
+        with urllib.request.urlopen(request, timeout=PATIENCE_S) as response:
             return json.load(response)
 
     def get(self, path: str) -> Any:
-        with urllib.request.urlopen(self.url + path, timeout=60) as response:
+        request = urllib.request.Request(self.url + path, headers=self.headers)
+        with urllib.request.urlopen(request, timeout=60) as response:
             return json.load(response)
+
+    def script_info(self, name: str, *, is_img2img: bool = False) -> dict[str, Any]:
+        """What the API says of one script."""
+        known = self.get("/sdapi/v1/script-info")
+        return next(script for script in known if script["name"] == name and script["is_img2img"] == is_img2img)
 
 
 def place_checkpoint(data: Path) -> None:
@@ -66,16 +73,35 @@ def place_checkpoint(data: Path) -> None:
 
 
 def place_extension(data: Path) -> None:
-    """Lay this repository into the data folder's extensions, as a clone would lie there."""
+    """Lay this repository into the data folder's extensions, as a clone would lie there, and another one beside it."""
     (data / "extensions").mkdir()
     (data / "extensions" / "sd-webui-hps").symlink_to(BUNDLED.parents[1])
+    (data / "extensions" / "zz-tester").symlink_to(Path(__file__).with_name("tester_extension"))
+
+
+def place_settings(data: Path) -> None:
+    """A style, and settings as somebody saved them: A1111 1.10.1 forgets to restore an overridden one that was not."""
+    saved = {
+        "samples_format": "png", "samples_filename_pattern": "", "save_images_add_number": True, "return_grid": True,
+        "return_mask": False, "return_mask_composite": False, "save_mask": False, "hps_scorer": "tiny-hps",
+        "hps_score_every_image": False, "hps_draw_score": False, "hps_file_suffix": False,
+    }  # fmt: skip
+    (data / "config.json").write_text(json.dumps(saved))
+    (data / "styles.csv").write_text('name,prompt,negative_prompt\nNoto,"{prompt}, noto style",dark\n')
 
 
 @contextmanager
-def running(root: Path, data: Path, *more_flags: str) -> Iterator[WebUI]:
-    """Start the WebUI in `root` on the data folder `data`, with this extension and checkpoint, and stop it again."""
+def running(root: Path, data: Path, *more_flags: str, hub: str = "") -> Iterator[WebUI]:
+    """Start the WebUI in `root` on the data folder `data`, with this extension and checkpoint, and stop it again.
+
+    Args:
+        hub: address of a hub for downloads; without it there are none.
+    """
+    if not (BUNDLED / "tiny-sd" / "tiny-sd.safetensors").is_file():
+        pytest.skip("the bundled tiny-sd is not here")
     place_checkpoint(data)
     place_extension(data)
+    place_settings(data)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -98,7 +124,10 @@ def running(root: Path, data: Path, *more_flags: str) -> Iterator[WebUI]:
         *more_flags,
     ]
     command = [str(root / "venv/bin/python"), "launch.py", *flags, "--data-dir", str(data), "--port", str(port)]
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+    downloads = {"HF_ENDPOINT": hub, "HF_HUB_OFFLINE": "0"} if hub else {"HF_HUB_OFFLINE": "1"}
+    # a home of its own: no weights of this machine's user, and none left behind
+    environment = {**os.environ, **downloads, "OMP_NUM_THREADS": "1", "XDG_CACHE_HOME": str(data / "cache-home")}
+    environment.pop("HPS_DIR", None)
     environment.pop("PYTHONPATH", None)
     with open(log, "wb") as stream:
         server = subprocess.Popen(

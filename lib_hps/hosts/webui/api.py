@@ -5,32 +5,37 @@ from __future__ import annotations
 import base64
 import binascii
 import io
+import math
 from dataclasses import asdict, fields
 from typing import Any
 
-from fastapi import APIRouter, Depends, FastAPI, HTTPException
+from fastapi import APIRouter, FastAPI, HTTPException
 from modules.call_queue import queue_lock
 from PIL import Image
 from pydantic import BaseModel
 
 from lib_hps import __version__
 from lib_hps.errors import HpsError, InputError
-from lib_hps.scoring.images import MAX_PIXELS
 
-from .auth import require_user
+from .guard import guarded_route
 from .options import SCRIPT_TITLE, Options
-from .scorers import ScorerHolder, infos, is_named
+from .scorers import ScorerHolder, default_scorer, infos, is_named
 
 MAX_IMAGES = 64
 MAX_IMAGE_BYTES = 32 << 20
+MAX_PIXELS = 128_000_000  # of all pictures of a request together: what they need in memory
+_FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "GIF", "BMP")  # none that Pillow hands to another program
 
 
 class ScoreRequest(BaseModel):
-    """Pictures as base64 (a data URL is fine), and one prompt for all or one for each."""
+    """Pictures as base64 (a data URL is fine), one prompt for all or one for each, and who judges.
+
+    No scorer: the one of the WebUI's settings.
+    """
 
     images: list[str]
     prompt: str | list[str] = ""
-    scorer: str = "hps-v2.1"
+    scorer: str = ""
 
 
 class ScoreResponse(BaseModel):
@@ -41,7 +46,7 @@ class ScoreResponse(BaseModel):
     version: str
 
 
-def decode_image(text: str) -> Image.Image:
+def decode_image(text: str, *, pixels_left: int) -> Image.Image:
     """A picture out of base64; sizes are checked before anything is decoded.
 
     Raises:
@@ -51,19 +56,40 @@ def decode_image(text: str) -> Image.Image:
     if len(payload) * 3 // 4 > MAX_IMAGE_BYTES:
         raise HTTPException(413, f"A picture may have at most {MAX_IMAGE_BYTES >> 20} MiB.")
     try:
-        image = Image.open(io.BytesIO(base64.b64decode(payload, validate=True)))
-        if image.width * image.height > MAX_PIXELS:
-            raise HTTPException(413, f"A picture may have at most {MAX_PIXELS:,} pixels.")
+        image = Image.open(io.BytesIO(base64.b64decode(payload, validate=True)), formats=_known_formats())
+        if image.width * image.height > pixels_left:
+            raise HTTPException(413, f"A request may have at most {MAX_PIXELS:,} pixels in all its pictures.")
         image.load()
     except (binascii.Error, Image.DecompressionBombError, OSError, SyntaxError, ValueError) as error:
-        raise HTTPException(422, f"Not a picture in base64: {error}") from error
+        raise HTTPException(422, "Not a picture in base64 (PNG, JPEG, WebP, AVIF, GIF or BMP).") from error
     return image
+
+
+def _known_formats() -> list[str]:
+    """Those of `_FORMATS` that this Pillow has."""
+    Image.init()
+    return [name for name in _FORMATS if name in Image.OPEN]
+
+
+def decode_images(texts: list[str]) -> list[Image.Image]:
+    """All pictures of a request.
+
+    Raises:
+        HTTPException: see `decode_image`.
+    """
+    images: list[Image.Image] = []
+    left = MAX_PIXELS
+    for text in texts:
+        images.append(decode_image(text, pixels_left=left))
+        left -= images[-1].width * images[-1].height
+    return images
 
 
 def schema() -> dict[str, Any]:
     """The script's options in the order of `script_args`, as declared."""
+    limits = {"max_images": MAX_IMAGES, "max_image_bytes": MAX_IMAGE_BYTES, "max_pixels": MAX_PIXELS}
     options = [{"name": f.name, "default": f.default, **f.metadata} for f in fields(Options)]
-    return {"script_name": SCRIPT_TITLE, "script_args": options, "score": {"max_images": MAX_IMAGES}}
+    return {"script_name": SCRIPT_TITLE, "script_args": options, "score": limits}
 
 
 def score(holder: ScorerHolder, request: ScoreRequest) -> ScoreResponse:
@@ -74,27 +100,32 @@ def score(holder: ScorerHolder, request: ScoreRequest) -> ScoreResponse:
     """
     if not 0 < len(request.images) <= MAX_IMAGES:
         raise HTTPException(413 if request.images else 422, f"Send 1 to {MAX_IMAGES} pictures.")
-    if not is_named(request.scorer):
-        raise HTTPException(422, f"There is no scorer {request.scorer!r}; /hps/v1/scorers lists them.")
     prompts = request.prompt if isinstance(request.prompt, list) else [request.prompt] * len(request.images)
-    images = [decode_image(image) for image in request.images]
+    if len(prompts) != len(request.images):
+        raise HTTPException(422, f"Send one prompt, or one per picture: {len(request.images)}, not {len(prompts)}.")
+    name = request.scorer or default_scorer()
     try:
+        if not is_named(name):
+            raise HTTPException(422, f"There is no scorer {name!r}; /hps/v1/scorers lists them.")
+        images = decode_images(request.images)
         with queue_lock:
             try:
-                scores = holder.score(request.scorer, images, prompts)
-                version = holder.get(request.scorer).version
+                scores = holder.score(name, images, prompts)
+                version = holder.get(name).version
             finally:
                 holder.rest(keep_loaded=False)  # off the GPU, also after a failure
+        if not all(map(math.isfinite, scores)):
+            raise HTTPException(503, f"{name} gave no number; its weights are damaged.")
     except InputError as error:
         raise HTTPException(422, str(error)) from error
     except HpsError as error:
         raise HTTPException(503, str(error)) from error
-    return ScoreResponse(scores=scores, scorer=request.scorer, version=version)
+    return ScoreResponse(scores=scores, scorer=name, version=version)
 
 
 def add_routes(app: FastAPI, holder: ScorerHolder) -> None:
     """Mount the API; called by the WebUI's on_app_started."""
-    router = APIRouter(prefix="/hps/v1", dependencies=[Depends(require_user(app))], tags=["HPS"])
+    router = APIRouter(prefix="/hps/v1", route_class=guarded_route(app), tags=["HPS"])
     router.add_api_route("/version", lambda: {"version": __version__}, methods=["GET"])
     router.add_api_route("/schema", schema, methods=["GET"])
     router.add_api_route("/scorers", lambda: [_public(info) for info in infos()], methods=["GET"])

@@ -44,7 +44,7 @@ def _has_page_login(app: Any, request: Request) -> bool:
 
 
 def require_user(app: FastAPI) -> Callable[[Request], None]:
-    """A dependency that lets strangers out with 401, if the WebUI has any authentication at all."""
+    """A check that turns strangers away with 401, if the WebUI has any authentication at all."""
 
     def check(request: Request) -> None:
         passwords, page_auth = api_passwords(), getattr(app, "auth", None)
@@ -58,5 +58,4 @@ def require_user(app: FastAPI) -> Callable[[Request], None]:
         headers = {"WWW-Authenticate": "Basic"} if passwords else None
         raise HTTPException(401, "Log in to the WebUI, or send the user name and password of --api-auth.", headers)
 
-    check.__annotations__ = {"request": Request, "return": None}
     return check

@@ -3,15 +3,21 @@
 - `modules.devices.get_device_for`: A1111 and its forks; elsewhere torch's best device is taken.
 - `Script.postprocess_image_after_composite`: A1111 from 1.8; older ones and SD.Next have `postprocess_image` only, so
   inpainting "only masked" is scored before it is pasted into the whole picture there.
-- `cmd_opts.lowvram`, `medvram`: missing on Forge, which manages memory by itself.
+- `modules.lowvram.send_everything_to_cpu`, `cmd_opts.lowvram`, `medvram`: missing on Forge, which does without.
+- functions as infotext values: A1111 from 1.9 and Forge; elsewhere "score every image" is off.
+- `ScriptPostprocessing.process_firstpass`: A1111 from 1.7; elsewhere Extras reads the prompt when the score is due.
+- `Options.set(..., is_api=, run_callbacks=)`, `OptionInfo.onchange`: A1111 and its forks.
 """
 
 from __future__ import annotations
 
+import contextlib
+import inspect
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from modules import devices, paths, shared
+from modules import devices, paths, processing, shared
 
 
 def device() -> str:
@@ -29,15 +35,29 @@ def is_short_of_memory() -> bool:
     return any(bool(getattr(shared.cmd_opts, flag, False)) for flag in flags)
 
 
+def make_room() -> None:
+    """With `--medvram` or `--lowvram` move the generating model off the GPU; the host brings it back by itself."""
+    if not is_short_of_memory():
+        return
+    try:
+        from modules import lowvram
+    except ImportError:
+        return
+    send = getattr(lowvram, "send_everything_to_cpu", None)
+    if send is not None:
+        send()
+        devices.torch_gc()
+
+
 def weights_dir() -> Path:
     """`--hps-dir`, else models/HPS beside the host's other models."""
     given = getattr(shared.cmd_opts, "hps_dir", None)
     return Path(given) if given else Path(paths.models_path) / "HPS"
 
 
-def has_after_composite(script_class: type[Any]) -> bool:
-    """True where scripts see the picture after it was pasted into the one it was cut from."""
-    return hasattr(script_class, "postprocess_image_after_composite")
+def calls_infotext_functions() -> bool:
+    """True where `extra_generation_params` may hold functions of the picture."""
+    return "callable(" in inspect.getsource(processing.create_infotext)
 
 
 def should_stop() -> bool:
@@ -48,3 +68,50 @@ def should_stop() -> bool:
 def is_incomplete() -> bool:
     """True if the pictures of the batch that just ended were cut short."""
     return bool(shared.state.interrupted or shared.state.skipped)
+
+
+def is_last_job() -> bool:
+    """True while the last of the pictures that the host counted, or the only one, is worked on."""
+    return shared.state.job_no >= shared.state.job_count or should_stop()
+
+
+def selected_script(p: Any) -> str:
+    """Title of the script chosen in the dropdown, "" for none."""
+    runner, args = getattr(p, "scripts", None), getattr(p, "script_args", None) or (0,)
+    titles = [script.title() for script in getattr(runner, "selectable_scripts", ())]
+    chosen = args[0]
+    return str(titles[chosen - 1]) if isinstance(chosen, int) and 0 < chosen <= len(titles) else ""
+
+
+def setting(p: Any, name: str, default: Any) -> Any:
+    """A setting as this generation has it: the request's `override_settings` first."""
+    own = getattr(p, "override_settings", None) or {}
+    return own.get(name, getattr(shared.opts, name, default))
+
+
+@contextlib.contextmanager
+def own_settings(p: Any) -> Iterator[None]:
+    """The settings that the request overrides, for what is done outside of `process_images`: saving, the grid.
+
+    Those that load models (they have an `onchange`) stay as they are. Behind us everything is as it was, also the
+    settings that were never saved, which A1111 1.10.1 itself leaves overridden.
+    """
+    opts = shared.opts
+    if not getattr(p, "override_settings_restore_afterwards", True):
+        yield
+        return
+    labels = getattr(opts, "data_labels", {})
+    wanted = {
+        name: value
+        for name, value in (p.override_settings or {}).items()
+        if name in labels and getattr(labels[name], "onchange", None) is None
+    }
+    before = {name: opts.data[name] for name in wanted if name in opts.data}
+    try:
+        for name, value in wanted.items():
+            opts.set(name, value, is_api=True, run_callbacks=False)
+        yield
+    finally:
+        for name in wanted:
+            opts.data.pop(name, None)
+        opts.data.update(before)

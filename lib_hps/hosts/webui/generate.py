@@ -3,32 +3,17 @@
 from __future__ import annotations
 
 import copy
+import logging
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from modules import processing, shared
 
 from . import features
-from .pictures import Picture, pictures_of
+from .notes import attach
+from .pictures import Picture, Round, read_round, rescue_round
 
-RUN_ATTRIBUTE = "hps_batches"
-
-
-class BatchNotes:
-    """Which batches of the round were cut short; the always-visible twin fills it in."""
-
-    def __init__(self) -> None:
-        self.incomplete: set[int] = set()
-
-    def note(self, batch_number: int) -> None:
-        """Remember how the batch that just ended, ended."""
-        if features.is_incomplete():
-            self.incomplete.add(batch_number)
-
-
-def notes_of(p: Any) -> BatchNotes | None:
-    """The notes of the rerank to which `p` belongs, None for any other generation."""
-    return getattr(p, RUN_ATTRIBUTE, None)
+log = logging.getLogger(__name__)
 
 
 def _unsaved_copy(p: Any) -> Any:
@@ -38,23 +23,34 @@ def _unsaved_copy(p: Any) -> Any:
     own.extra_generation_params = dict(p.extra_generation_params)
     own.override_settings = dict(p.override_settings)
     own.do_not_save_samples = own.do_not_save_grid = True
-    setattr(own, RUN_ATTRIBUTE, BatchNotes())
+    if hasattr(own, "extra_result_images"):  # what extensions add; a copy would share the list
+        own.extra_result_images = []
     return own
 
 
-def generate_round(p: Any, *, batches: int, done: int) -> list[Picture]:
+def _process(own: Any, *, first_position: int) -> Round:
+    """One `process_images`; what was finished before a failure (not enough memory, NaNs) comes out as well."""
+    notes = attach(own)
+    try:
+        processed = processing.process_images(own)
+    except Exception as error:  # whatever it was, the finished pictures matter more
+        log.exception("generation failed")
+        return rescue_round(own, notes, error, first_position=first_position)
+    return read_round(processed, own, notes, first_position=first_position)
+
+
+def generate_round(p: Any, *, batches: int, done: int) -> Round:
     """`batches` batches; seeds go on where the `done` pictures before stopped, as within one generation."""
     own = _unsaved_copy(p)
     own.n_iter = batches
     if p.subseed_strength == 0:
         own.seed = int(p.seed) + done
     own.subseed = int(p.subseed) + done
-    processed = processing.process_images(own)
-    return pictures_of(processed, own, first_position=done, incomplete_batches=getattr(own, RUN_ATTRIBUTE).incomplete)
+    return _process(own, first_position=done)
 
 
-def generate_rounds(p: Any, plan: Sequence[int]) -> Iterator[list[Picture]]:
-    """The pictures of each round, until Interrupt; the caller may stop earlier."""
+def generate_rounds(p: Any, plan: Sequence[int]) -> Iterator[Round]:
+    """What each round gave, until Interrupt or a failure; the caller may stop earlier."""
     processing.fix_seed(p)
     shared.state.job_count = sum(plan)
     done = 0
@@ -63,13 +59,15 @@ def generate_rounds(p: Any, plan: Sequence[int]) -> Iterator[list[Picture]]:
             return
         if len(plan) > 1:
             shared.state.job = f"Batch {number} out of {len(plan)}"
-        pictures = generate_round(p, batches=batches, done=done)
+        new = generate_round(p, batches=batches, done=done)
         done += batches * p.batch_size
-        yield pictures
+        yield new
+        if new.failure is not None:
+            return
 
 
-def with_hires(p: Any, picture: Picture) -> Picture | None:
-    """The same picture drawn again with hires fix, from its own seed and prompt; None where Interrupt came first.
+def with_hires(p: Any, picture: Picture) -> Round:
+    """The same picture drawn again with hires fix, from its own seed and prompt.
 
     The first pass is repeated instead of upscaling the finished picture: so the infotext alone gives it back.
     """
@@ -83,9 +81,4 @@ def with_hires(p: Any, picture: Picture) -> Picture | None:
     if p.hr_negative_prompt:
         own.hr_negative_prompt = styles.apply_negative_styles_to_prompt(p.hr_negative_prompt, p.styles)
     own.styles = []
-    processed = processing.process_images(own)
-    notes = getattr(own, RUN_ATTRIBUTE)
-    found = pictures_of(processed, own, first_position=picture.position, incomplete_batches=notes.incomplete)
-    if not found or found[0].is_incomplete:
-        return None
-    return found[0]
+    return _process(own, first_position=picture.position)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from modules import processing, shared
 from PIL import Image
 
 from lib_hps.infotext import quote
 from lib_hps.rerank import rank_text, score_text
 
+from .notes import RoundNotes
 from .options import SCORER_KEY
 
 
@@ -45,35 +47,84 @@ class Picture:
         return f"{self.place}  {score_text(self.score)}" if self.score is not None else ""
 
 
-def pictures_of(processed: Any, p: Any, *, first_position: int, incomplete_batches: Set[int]) -> list[Picture]:
-    """The pictures of one `Processed`, without its grid.
+@dataclass(frozen=True)
+class Round:
+    """What one `process_images` gave.
 
-    With masks returned, every picture is followed by its own; infotexts exist for pictures only.
+    Attributes:
+        additions: pictures that other extensions added behind the generated ones (control maps, for instance).
+        failure: what ended the round before its time.
     """
-    images = processed.images[processed.index_of_first_image :]
-    infotexts = processed.infotexts[processed.index_of_first_image :]
-    if not images:
-        return []
-    stride = max(1, len(images) // len(infotexts))
 
-    def of(values: list[Any], i: int) -> Any:
+    pictures: list[Picture]
+    additions: list[Image.Image] = field(default_factory=list)
+    failure: Exception | None = None
+
+
+def read_round(processed: Any, p: Any, notes: RoundNotes, *, first_position: int) -> Round:
+    """The pictures in one `Processed`: the grid is left out, masks stay with their picture, the rest are additions."""
+    images = list(processed.images[processed.index_of_first_image :])
+    infotexts = list(processed.infotexts[processed.index_of_first_image :])
+    count = len(notes.finals) or len(infotexts)  # a host without our hooks: infotexts exist for pictures only
+    stride = _stride(p)
+    if count * stride > len(images):
+        stride, count = 1, min(count, len(images))
+    places = _places(images, notes.final_images(), count, stride)
+    ends = [*places[1:], min(places[-1] + stride, len(images))] if places else []
+    pictures = [
+        _picture(p, notes, images[at], infotexts[min(i, len(infotexts) - 1)], i, first_position)
+        for i, at in enumerate(places)
+    ]
+    for picture, start, end in zip(pictures, places, ends, strict=True):
+        picture.extras = images[start + 1 : end]
+    additions = images[ends[-1] :] if ends else images
+    return Round(pictures, [*additions, *(getattr(processed, "extra_images", None) or ())])
+
+
+def rescue_round(p: Any, notes: RoundNotes, failure: Exception, *, first_position: int) -> Round:
+    """The pictures that were finished before `process_images` failed: the twin saw each of them pass."""
+    pictures = []
+    for i, image in enumerate(notes.final_images()):
+        infotext = processing.create_infotext(
+            p, p.all_prompts, p.all_seeds, p.all_subseeds, index=i, all_negative_prompts=p.all_negative_prompts
+        )
+        if shared.opts.enable_pnginfo:
+            image.info["parameters"] = infotext
+        pictures.append(_picture(p, notes, image, infotext, i, first_position))
+    return Round(pictures, failure=failure)
+
+
+def _stride(p: Any) -> int:
+    """How many images the WebUI returns for one picture: beside an inpainted one its mask and composite, if wanted."""
+    if getattr(p, "mask_for_overlay", None) is None:
+        return 1
+    return 1 + sum(bool(getattr(shared.opts, name, False)) for name in ("return_mask", "return_mask_composite"))
+
+
+def _places(images: Sequence[Any], finals: Sequence[Any], count: int, stride: int) -> list[int]:
+    """Where the pictures are among `images`: found again by identity, else (an extension changed one) by counting."""
+    found = {id(image): i for i, image in enumerate(images)}
+    known = [found[id(final)] for final in finals if id(final) in found]
+    if len(known) == count and known == sorted(known):
+        return known
+    return [i * stride for i in range(count)]
+
+
+def _picture(p: Any, notes: RoundNotes, image: Any, infotext: str, i: int, first_position: int) -> Picture:
+    def of(values: Sequence[Any]) -> Any:
         return values[min(i, len(values) - 1)]
 
-    return [
-        Picture(
-            image=images[i * stride],
-            infotext=of(infotexts, i),
-            prompt=of(p.all_prompts, i),
-            negative=of(p.all_negative_prompts, i),
-            seed=of(p.all_seeds, i),
-            subseed=of(p.all_subseeds, i),
-            p=p,
-            position=first_position + i,
-            extras=images[i * stride + 1 : (i + 1) * stride],
-            is_incomplete=i // p.batch_size in incomplete_batches,
-        )
-        for i in range(len(images) // stride)
-    ]
+    return Picture(
+        image=image,
+        infotext=infotext,
+        prompt=of(p.all_prompts),
+        negative=of(p.all_negative_prompts),
+        seed=of(p.all_seeds),
+        subseed=of(p.all_subseeds),
+        p=p,
+        position=first_position + i,
+        is_incomplete=i // p.batch_size in notes.incomplete,
+    )
 
 
 def write_score(picture: Picture, *, scorer: str, rank: int, total: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,14 +12,17 @@ from typing import TYPE_CHECKING
 from modules import shared
 from PIL import Image
 
-from lib_hps.errors import HpsError
+from lib_hps.errors import Cancelled, HpsError, InputError
 from lib_hps.scoring import list_scorers, load_scorer
 from lib_hps.scoring.ensemble import PREFIX, parse_ensemble
 
 from . import features
+from .options import Options
 
 if TYPE_CHECKING:
-    from lib_hps.scoring import Scorer, ScorerInfo
+    from pathlib import Path
+
+    from lib_hps.scoring import Scored, Scorer, ScorerInfo
 
 log = logging.getLogger(__name__)
 _WEIGHT_SUFFIXES = (".safetensors", ".pt", ".pth")
@@ -37,7 +41,7 @@ class ScorerHolder:
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
-        self._name = ""
+        self._loaded = ("", "")
         self._scorer: Scorer | None = None
 
     def get(self, name: str) -> Scorer:
@@ -46,16 +50,14 @@ class ScorerHolder:
         Raises:
             HpsError: unknown, or its weights cannot be had.
         """
+        wanted = (name, features.device())
         with self._lock:
-            if self._scorer is None or self._name != name:
+            if self._scorer is None or self._loaded != wanted:
                 self.unload(drop=True)
                 self._scorer = load_scorer(
-                    _as_path(name),
-                    device=features.device(),
-                    weights_dir=features.weights_dir(),
-                    progress=_progress(name),
+                    _as_path(name), device=wanted[1], weights_dir=features.weights_dir(), progress=_progress(name)
                 )
-                self._name = name
+                self._loaded = wanted
             return self._scorer
 
     def score(self, name: str, images: Sequence[Image.Image], prompts: Sequence[str]) -> list[float]:
@@ -66,14 +68,37 @@ class ScorerHolder:
         """
         with self._lock:
             scorer = self.get(name)
+            features.make_room()
             return [float(s) for s in scorer.score([image.convert("RGB") for image in images], list(prompts))]
 
+    def score_files(self, name: str, files: Sequence[Path], prompts: Sequence[str]) -> list[Scored]:
+        """One outcome per file; one that cannot be read does not stop the rest.
+
+        Raises:
+            HpsError: see `Scorer.iter_scores`.
+        """
+        with self._lock:
+            scorer = self.get(name)
+            features.make_room()
+            return list(scorer.iter_scores(list(files), list(prompts)))
+
     def judge(self, name: str, images: Sequence[Image.Image], prompts: Sequence[str]) -> Judged:
-        """Like `score`, but a failure becomes a message: a generation never fails because of its judge."""
+        """Like `score`, but a failure becomes a message: a generation never fails because of its judge.
+
+        A prompt that cannot be judged (nothing but a LoRA, say) costs its own pictures their scores, not the others.
+        """
         if not images:
             return Judged(())
         try:
-            return Judged(tuple(self.score(name, images, prompts)))
+            scores = [score if math.isfinite(score) else None for score in self.score(name, images, prompts)]
+            problem = f"{name} gave no number; its weights are damaged." if None in scores else ""
+            return Judged(tuple(scores), problem)
+        except InputError as error:
+            if len(images) > 1:
+                single = [self.judge(name, [image], [prompt]) for image, prompt in zip(images, prompts, strict=True)]
+                problems = dict.fromkeys(one.problem for one in single if one.problem)
+                return Judged(tuple(one.scores[0] for one in single), " ".join(problems))
+            problem = str(error)
         except HpsError as error:
             problem = str(error)
         except Exception as error:  # whatever it was, the pictures matter more
@@ -95,7 +120,7 @@ class ScorerHolder:
             if scorer is not None:
                 scorer.unload(drop=drop)
             if drop:
-                self._scorer, self._name = None, ""
+                self._scorer, self._loaded = None, ("", "")
             return scorer is not None
 
 
@@ -119,6 +144,11 @@ def choices() -> list[str]:
     return [*here, *trained_files(), *(i.name for i in known if not i.is_available and i.is_downloadable)]
 
 
+def default_scorer() -> str:
+    """As the settings have it."""
+    return str(getattr(shared.opts, "hps_scorer", "") or Options().scorer)
+
+
 def is_named(name: str) -> bool:
     """True for a known scorer, a file in the weights folder, or an ensemble of those; never for a path elsewhere.
 
@@ -131,9 +161,11 @@ def is_named(name: str) -> bool:
 
 
 def _progress(name: str) -> Callable[[int, int | None], None]:
-    """Shows a download below the WebUI's progress bar."""
+    """Shows a download below the WebUI's progress bar; Interrupt ends it, and the next one goes on from there."""
 
     def show(done: int, total: int | None) -> None:
+        if shared.state.job_count and features.should_stop():
+            raise Cancelled(f"The download of {name} was interrupted; the next one goes on where it stopped.")
         share = f"{100 * done // total} %" if total else f"{done >> 20} MiB"
         shared.state.textinfo = f"Downloading {name}: {share}"
 

@@ -1,94 +1,96 @@
-"""The tab "HPS": score a folder, look at it sorted, unload the scorer."""
+"""The tab "HPS": score a folder, look at it sorted and filtered, unload the scorer."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import gradio as gr
 from modules import shared
-from modules.call_queue import queue_lock
 
-from lib_hps.errors import HpsError, InputError
-from lib_hps.infotext import read_generation
-from lib_hps.rerank import best_first, is_score, score_text
+from lib_hps.errors import HpsError
 
 from . import scorers
+from .folder import Rated, View, find_pictures, rate
 from .scorers import ScorerHolder
 
-_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".avif"}
-_MOST_PICTURES = 2000
+_PICTURES_SHOWN = 200  # what a browser takes at once
+Answer = tuple[list[Rated], list[tuple[str, str]], str]
 
 
-def hidden_arguments(elem_id: Callable[[str], str]) -> list[Any]:
-    """The twin's arguments for the API: nothing to see, nothing kept in ui-config.json."""
-    components = [
-        gr.Checkbox(label="Score this generation", value=False, visible=False, elem_id=elem_id("is_asked")),
-        gr.Textbox(label="Scorer of this generation", value="", visible=False, elem_id=elem_id("scorer")),
-    ]
-    for component in components:
-        setattr(component, "do_not_save_to_config", True)  # noqa: B010 - the WebUI's mark, unknown to gradio
-    return components
+def look(rated: list[Rated], least: float | None, words: str, most: float | None) -> tuple[list[tuple[str, str]], str]:
+    """The gallery by the filters, and a line about it."""
+    shown = View(least, words or "", int(most or 0)).of(rated or [])
+    line = f"{len(shown)} of {len(rated or [])} scored pictures"
+    if len(shown) > _PICTURES_SHOWN:
+        line += f", the best {_PICTURES_SHOWN} of them below"
+    return [(one.path, one.caption) for one in shown[:_PICTURES_SHOWN]], f"{line}."
 
 
 def score_folder(
-    holder: ScorerHolder, folder: str, scorer: str, prompt: str, least: float | None
-) -> tuple[list[tuple[str, str]], str]:
-    """Pictures of a folder best first, each with its score, and a line about them.
-
-    Args:
-        prompt: for all; empty takes each picture's own from its infotext.
-        least: pictures below it are left out of the view; None shows all. Nothing on disk changes.
-    """
-    root = Path(folder).expanduser()
-    if getattr(shared.cmd_opts, "hide_ui_dir_config", False):
-        return [], "Folders cannot be chosen here: the WebUI runs with --hide-ui-dir-config."
-    if not folder.strip() or not root.is_dir():
-        return [], f"There is no folder {folder!r}."
-    files = sorted(file for file in root.iterdir() if file.suffix.lower() in _SUFFIXES)[:_MOST_PICTURES]
-    prompts, usable, unreadable = [], [], 0
-    for file in files:
-        try:
-            own = prompt or getattr(read_generation(file), "prompt", "")
-        except InputError:
-            own = ""
-        if own:
-            usable.append(file)
-            prompts.append(own)
-        else:
-            unreadable += 1
+    holder: ScorerHolder, folder: str, with_subfolders: bool, scorer: str, prompt: str, *filters: Any
+) -> Iterator[Answer]:
+    """What the tab shows after each few pictures: all ratings, the gallery by the filters, and a line."""
+    rated: list[Rated] = []
     try:
-        with queue_lock:
-            scored = list(holder.get(scorer).iter_scores(usable, prompts))
-            holder.rest(keep_loaded=False)
+        files = find_pictures(folder, with_subfolders=with_subfolders)
+        for rated, problems in rate(holder, files, scorer=scorer, prompt=prompt):
+            gallery, line = look(rated, *filters)
+            done = len(rated) + len(problems)
+            state = f"{done} of {len(files)} pictures looked at. " if done < len(files) else ""
+            left_out = f" {len(problems)} left out: {problems[0]}" if problems else ""
+            yield list(rated), gallery, f"{state}{line}{left_out}"
+        if not files:
+            yield [], [], f"There are no pictures in {folder!r}."
     except HpsError as error:
-        return [], str(error)
-    scores = [one.score for one in scored]
-    shown = [i for i in best_first(scores) if is_score(scores[i]) and (least is None or (scores[i] or 0.0) >= least)]
-    line = f"{len(shown)} of {len(files)} pictures; {unreadable} without a prompt were left out."
-    return [(str(usable[i]), f"{score_text(scores[i] or 0.0)}  {usable[i].name}") for i in shown], line
+        yield list(rated), look(rated, *filters)[0], str(error)
+
+
+def _whole(answers: Iterator[Answer]) -> Answer:
+    """The last answer alone, for a WebUI with `--no-gradio-queue`, where gradio takes no generators."""
+    return list(answers)[-1]
 
 
 def build_tab(holder: ScorerHolder) -> list[tuple[Any, str, str]]:
     """The tab's components; called by the WebUI's on_ui_tabs."""
+    streams = not getattr(shared.cmd_opts, "no_gradio_queue", False)
+
+    def stream(*given: Any) -> Iterator[Answer]:
+        yield from score_folder(holder, *given)
+
+    def answer(*given: Any) -> Answer:
+        return _whole(score_folder(holder, *given))
+
     with gr.Blocks(analytics_enabled=False) as tab:
+        rated = gr.State([])
         with gr.Row():
-            folder = gr.Textbox(label="Folder", elem_id="hps_tab_folder")
-            names, default = scorers.choices(), getattr(shared.opts, "hps_scorer", "hps-v2.1")
+            folder = gr.Textbox(label="Folder", placeholder="on the machine of the WebUI", elem_id="hps_tab_folder")
+            names, default = scorers.choices(), scorers.default_scorer()
             scorer = gr.Dropdown(
                 label="Scorer", choices=names, value=default, allow_custom_value=True, elem_id="hps_tab_scorer"
             )
+            prompt = gr.Textbox(label="Prompt", placeholder="empty: each picture's own", elem_id="hps_tab_prompt")
+            deep = gr.Checkbox(label="With subfolders", value=False, elem_id="hps_tab_deep")
         with gr.Row():
-            prompt = gr.Textbox(label="Prompt", info="empty: each picture's own", elem_id="hps_tab_prompt")
             least = gr.Number(label="Show scores from", value=None, elem_id="hps_tab_least")
+            words = gr.Textbox(label="Show with these words in prompt or name", elem_id="hps_tab_words")
+            most = gr.Number(label="Show at most", value=0, precision=0, elem_id="hps_tab_most")
         with gr.Row():
             start = gr.Button("Score", variant="primary", elem_id="hps_tab_score")
+            stop = gr.Button("Stop", visible=streams, elem_id="hps_tab_stop")
             unload = gr.Button("Unload the scorer", elem_id="hps_tab_unload")
         line = gr.Markdown(elem_id="hps_tab_line")
         gallery = gr.Gallery(show_label=False, columns=5, elem_id="hps_tab_gallery")
-        start.click(
-            lambda *given: score_folder(holder, *given), inputs=[folder, scorer, prompt, least], outputs=[gallery, line]
+        filters: list[Any] = [least, words, most]
+        run = start.click(
+            stream if streams else answer,
+            inputs=[folder, deep, scorer, prompt, *filters],
+            outputs=[rated, gallery, line],
+            show_progress=False,
         )
+        if streams:
+            stop.click(None, cancels=[run])
+        for component in filters:
+            component.change(look, inputs=[rated, *filters], outputs=[gallery, line], show_progress=False)
         unload.click(lambda: "The scorer was unloaded." if holder.unload() else "No scorer was loaded.", outputs=[line])
     return [(tab, "HPS", "hps_tab")]

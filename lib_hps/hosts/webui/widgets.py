@@ -26,6 +26,17 @@ def _component(option: Field[Any], elem_id: str, scorers: Sequence[str], default
     return gr.Number(**common)
 
 
+def hidden_arguments(elem_id: Callable[[str], str]) -> list[Any]:
+    """The twin's arguments for the API: nothing to see, nothing kept in ui-config.json."""
+    components = [
+        gr.Checkbox(label="Score this generation", value=False, visible=False, elem_id=elem_id("is_asked")),
+        gr.Textbox(label="Scorer of this generation", value="", visible=False, elem_id=elem_id("scorer")),
+    ]
+    for component in components:
+        setattr(component, "do_not_save_to_config", True)  # noqa: B010 - the WebUI's mark, unknown to gradio
+    return components
+
+
 def build_form(
     elem_id: Callable[[str], str], *, scorers: Callable[[], Sequence[str]], default_scorer: str
 ) -> tuple[list[Any], list[tuple[Any, Any]]]:

@@ -1,25 +1,51 @@
-"""Axes of the X/Y/Z plot: which scorer looks at a cell. The score stands in the cell's infotext, and on the cell."""
+"""Axes of the X/Y/Z plot: who judges a cell, how many it makes and keeps. The score stands on the cell's pictures."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
-from . import scorers
+from lib_hps.errors import HpsError
 
-SCORER_ATTRIBUTE = "hps_axis_scorer"
-LABEL = "[HPS] Scorer"
+from . import cell, scorers
+from .options import Options
+
+PREFIX = "[HPS] "
+
+
+def _apply(name: str) -> Callable[[Any, Any, list[Any]], None]:
+    def apply(p: Any, value: Any, _values: list[Any]) -> None:
+        cell.set_option(p, name, value)
+
+    return apply
+
+
+def _confirm(name: str) -> Callable[[Any, list[Any]], None]:
+    """Refuses values before the plot begins."""
+
+    def confirm(_p: Any, values: list[Any]) -> None:
+        for value in values:
+            Options(**{name: value})
+            if name == "scorer" and not scorers.is_named(value):
+                raise HpsError(f"There is no scorer {value!r}. Choose from: {', '.join(scorers.choices())}.")
+
+    return confirm
 
 
 def add_axes(scripts_data: Iterable[Any]) -> None:
-    """Add the axis to the plot's script, once; called by the WebUI's on_before_ui."""
+    """Add the axes to the plot's script, once; called by the WebUI's on_before_ui."""
     for data in scripts_data:
         module = data.module
-        if not hasattr(module, "AxisOption") or any(option.label == LABEL for option in module.axis_options):
+        if not hasattr(module, "AxisOption") or not hasattr(module, "axis_options"):
             continue
-
-        def apply(p: Any, value: str, _values: list[str]) -> None:
-            setattr(p, SCORER_ATTRIBUTE, value)
-
-        module.axis_options.append(module.AxisOption(LABEL, str, apply, choices=scorers.choices))
+        if any(option.label.startswith(PREFIX) for option in module.axis_options):
+            continue
+        module.axis_options += [
+            # loading a scorer takes longer than anything else that changes between our cells
+            module.AxisOption(
+                f"{PREFIX}Scorer", str, _apply("scorer"), confirm=_confirm("scorer"), cost=0.5, choices=scorers.choices
+            ),
+            module.AxisOption(f"{PREFIX}Keep the best", int, _apply("keep"), confirm=_confirm("keep")),
+            module.AxisOption(f"{PREFIX}Candidates", int, _apply("candidates"), confirm=_confirm("candidates")),
+        ]
         return
