@@ -75,7 +75,8 @@ class Page:
             target.screenshot(path=f"{SHOTS}/{name}.png")
 
     def tab(self, name: str) -> None:
-        self.raw.locator("#tabs > .tab-nav").get_by_role("button", name=name, exact=True).click()
+        exactly = re.compile(rf"^\s*{re.escape(name)}\s*$")
+        self.raw.locator("#tabs > .tab-nav > button").filter(has_text=exactly).click()
 
     def text(self, selector: str, value: str) -> None:
         box = self.raw.locator(f"{selector} textarea, {selector} input").first
