@@ -28,7 +28,7 @@ def draw_label(image: Image.Image, text: str) -> Image.Image:
     left, top, right, bottom = pen.textbbox((0, 0), text, font=font)
     room = image.width - 2 * pad
     if right - left > room:
-        font = _font(max(1, size_px * room // (right - left)))
+        font = _font(max(1, int(size_px * room / (right - left))))
         left, top, right, bottom = pen.textbbox((0, 0), text, font=font)
     height = bottom - top + 2 * pad
     pen.rectangle((0, image.height - height, right - left + 2 * pad, image.height), fill=(0, 0, 0, 160))
