@@ -61,6 +61,9 @@ def test_a_folder_is_shown_best_first_and_filtered(page: Page, folder: Path) -> 
     page.raw.wait_for_timeout(2000)
     assert [text.split()[1] for text in captions(page)] == blue
     page.text("#hps_tab_words", "")
+    page.text("#hps_tab_least", f"{ordered[2][0] - 1e-4:.6f}")
+    sync_api.expect(line).to_contain_text("3 of 6", timeout=60_000)
+    page.text("#hps_tab_least", "")
     page.number("#hps_tab_most", 2)
     sync_api.expect(line).to_contain_text("2 of 6", timeout=60_000)
     page.raw.locator("#hps_tab_unload").click()

@@ -19,13 +19,17 @@ def _font(size_px: int) -> ImageFont.ImageFont | ImageFont.FreeTypeFont:
 
 
 def draw_label(image: Image.Image, text: str) -> Image.Image:
-    """A copy of `image` with `text` in white on a dark plate in its lower left corner."""
+    """A copy of `image` with `text` in white on a dark plate below left, as large as its width allows."""
     drawn = image.convert("RGB").copy()
     drawn.info = dict(image.info)
     pen = ImageDraw.Draw(drawn, "RGBA")
     size_px = max(_SMALLEST_PX, image.height // _SHARE_OF_HEIGHT)
     font, pad = _font(size_px), size_px // 3
     left, top, right, bottom = pen.textbbox((0, 0), text, font=font)
+    room = image.width - 2 * pad
+    if right - left > room:
+        font = _font(max(1, int(size_px * room / (right - left))))
+        left, top, right, bottom = pen.textbbox((0, 0), text, font=font)
     height = bottom - top + 2 * pad
     pen.rectangle((0, image.height - height, right - left + 2 * pad, image.height), fill=(0, 0, 0, 160))
     pen.text((pad - left, image.height - height + pad - top), text, font=font, fill=(255, 255, 255, 255))

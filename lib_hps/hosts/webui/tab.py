@@ -18,9 +18,13 @@ _PICTURES_SHOWN = 200  # what a browser takes at once
 Answer = tuple[list[Rated], list[tuple[str, str]], str]
 
 
-def look(rated: list[Rated], least: float | None, words: str, most: float | None) -> tuple[list[tuple[str, str]], str]:
+def look(rated: list[Rated], least: str, words: str, most: float | None) -> tuple[list[tuple[str, str]], str]:
     """The gallery by the filters, and a line about it."""
-    shown = View(least, words or "", int(most or 0)).of(rated or [])
+    try:
+        lowest = float(least) if least and least.strip() else None
+    except ValueError:
+        return [], f"{least!r} is not a score; write a number, or nothing to see all."
+    shown = View(lowest, words or "", int(most or 0)).of(rated or [])
     line = f"{len(shown)} of {len(rated or [])} scored pictures"
     if len(shown) > _PICTURES_SHOWN:
         line += f", the best {_PICTURES_SHOWN} of them below"
@@ -72,7 +76,8 @@ def build_tab(holder: ScorerHolder) -> list[tuple[Any, str, str]]:
             prompt = gr.Textbox(label="Prompt", placeholder="empty: each picture's own", elem_id="hps_tab_prompt")
             deep = gr.Checkbox(label="With subfolders", value=False, elem_id="hps_tab_deep")
         with gr.Row():
-            least = gr.Number(label="Show scores from", value=None, elem_id="hps_tab_least")
+            # an empty gr.Number comes as 0 from gradio 3, and scores may be negative
+            least = gr.Textbox(label="Show scores from", placeholder="all", elem_id="hps_tab_least")
             words = gr.Textbox(label="Show with these words in prompt or name", elem_id="hps_tab_words")
             most = gr.Number(label="Show at most", value=0, precision=0, elem_id="hps_tab_most")
         with gr.Row():
