@@ -32,8 +32,8 @@ class FinalSize:
     strength: float
 
 
-def read_final(state: State, body: Mapping[str, Any]) -> FinalSize:
-    """From a request; twice the size and half the strength where nothing is said.
+def read_final(state: State, body: Mapping[str, Any], default_strength: float) -> FinalSize:
+    """From a request; twice the size where nothing is said.
 
     Raises:
         InputError: a value that cannot be, or nothing was answered yet.
@@ -47,7 +47,7 @@ def read_final(state: State, body: Mapping[str, Any]) -> FinalSize:
         if side % _CELL_PX:
             raise InputError(f"{name} is {side}; give a multiple of {_CELL_PX}.")
         sizes.append(side)
-    strength = 0.5 if body.get("strength") is None else body["strength"]
+    strength = default_strength if body.get("strength") is None else body["strength"]
     is_number = isinstance(strength, (int, float)) and not isinstance(strength, bool) and math.isfinite(strength)
     if not is_number or not 0 <= strength <= 1:
         raise InputError(f"strength is {clipped(strength)}; give a number from 0 to 1.")

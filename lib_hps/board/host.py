@@ -100,10 +100,12 @@ class Host(Protocol):
         draws_itself: False where the pictures come from elsewhere (the WebUI's own Generate) through
             `BoardService.deliver`; `draw` is never called then.
         finishes_itself: the same for `finish`.
+        final_strength: how much a second pass may change where nothing is said, 0 to 1.
     """
 
     draws_itself: bool
     finishes_itself: bool
+    final_strength: float
 
     def defaults(self) -> dict[str, Any]:
         """Settings of a new session, without "prompt"."""

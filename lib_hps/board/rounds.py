@@ -64,7 +64,7 @@ class Rounds:
         """What has to be drawn for the best at its full size."""
         session = self.store.open(id)
         state = session.state()
-        return final_order(session, state, read_final(state, body))
+        return final_order(session, state, read_final(state, body, self.host.final_strength))
 
     def deliver_final(self, id: str, order: FinalOrder, image: Image, infotext: str) -> Json:
         """The best has arrived at its full size."""
@@ -115,7 +115,7 @@ class Rounds:
     def finish(self, id: str, body: Mapping[str, Any]) -> Json:
         """The best at its full size."""
         session = self.store.open(id)
-        wanted = read_final(session.state(), body)
+        wanted = read_final(session.state(), body, self.host.final_strength)
 
         def work(task: Task) -> str:
             return finish_best(session, self.host, wanted, report=task.report, cancelled=task.cancelled.is_set)

@@ -74,7 +74,12 @@ class BoardService(Rounds):
     def options(self) -> Json:
         """What a new session may choose from."""
         name = "default" if "default" in OPTIMIZERS else "random"
-        defaults = {"settings": self.host.defaults(), "batch": DEFAULT_BATCH, "optimizer": name}
+        defaults = {
+            "settings": self.host.defaults(),
+            "batch": DEFAULT_BATCH,
+            "optimizer": name,
+            "strength": self.host.final_strength,
+        }
         return {
             "optimizers": list(OPTIMIZERS),
             "samplers": self.host.samplers(),

@@ -43,6 +43,7 @@ class Painter:
 
     draws_itself = True
     finishes_itself = True
+    final_strength = 0.5
 
     def __init__(self) -> None:
         self.draws: list[str] = []

@@ -39,6 +39,8 @@ class StandaloneHost:
 
     def __init__(self, studio: Studio, *, files: Sequence[str] = ()) -> None:
         self._studio, self._pipeline, self._files = studio, studio.pipeline, list(files)
+        # a model of emoji falls apart at twice the size that it was trained for, a real one does not
+        self.final_strength = 0.15 if self._pipeline.native_side_px < _TINY_PX else 0.4
         self._busy = Lock()  # sessions take turns, picture by picture
 
     def defaults(self) -> dict[str, Any]:
