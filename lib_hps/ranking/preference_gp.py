@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+Array = NDArray[np.floating]
 
 _NEWTON_STEPS = 30
 _ASCENT_STEPS = 60
@@ -71,8 +71,8 @@ class PreferenceGP:
 def _mode(covariance: Array, better: NDArray[np.intp], worse: NDArray[np.intp], noise: float) -> Array:
     """Newton's method for the mode f of the posterior; returns K^-1 f (Rasmussen and Williams, section 3.4)."""
     count = len(covariance)
-    alpha = np.zeros(count)
-    f = np.zeros(count)
+    alpha: Array = np.zeros(count)
+    f: Array = np.zeros(count)
     for _ in range(_NEWTON_STEPS):
         surprise = 1 / (1 + np.exp(np.clip((f[better] - f[worse]) / noise, -30, 30)))  # 1 - P(answer)
         gradient = np.bincount(better, surprise, count) - np.bincount(worse, surprise, count)
