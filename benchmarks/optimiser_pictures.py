@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from optimisers import BUDGETS, OURS, row, search, wins_over
 
-from lib_hps.hosts.standalone.bundled import HOLDOUT, SCORER, require_tiny_checkpoint
-from lib_hps.hosts.standalone.pipeline import load_pipeline
-from lib_hps.hosts.standalone.request import GenerationRequest
+from lib_hps.diffusion.bundled import HOLDOUT, SCORER, require_tiny_checkpoint
+from lib_hps.diffusion.pipeline import load_pipeline
+from lib_hps.diffusion.request import GenerationRequest
 from lib_hps.noise import NoiseRecipe
 from lib_hps.scoring import load_scorer
 

@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the demo."""
-    from lib_hps.hosts.standalone.bundled import require_tiny_checkpoint
+    from lib_hps.diffusion.bundled import require_tiny_checkpoint
 
     if arguments.auto:
         return _auto(arguments)
@@ -44,7 +44,7 @@ def _auto(arguments: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from lib_hps.cli.output import say
-    from lib_hps.hosts.standalone.bundled import SCORER
+    from lib_hps.diffusion.bundled import SCORER
     from lib_hps.hosts.standalone.demo import PROMPTS, run_demo
 
     prompts = arguments.prompt or list(PROMPTS)

@@ -87,7 +87,7 @@ def _device() -> list[str]:
 
 def _models(weights_dir: str | None) -> list[str]:
     from lib_hps.cli.output import say
-    from lib_hps.hosts.standalone.bundled import tiny_checkpoint
+    from lib_hps.diffusion.bundled import tiny_checkpoint
     from lib_hps.scoring import list_scorers
 
     advice = []

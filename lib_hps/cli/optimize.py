@@ -43,9 +43,9 @@ def run(arguments: argparse.Namespace) -> int:
 
     from lib_hps.board.auto import Plan
     from lib_hps.cli.output import note, say
-    from lib_hps.hosts.standalone.bundled import SCORER, require_tiny_checkpoint
+    from lib_hps.diffusion.bundled import SCORER, require_tiny_checkpoint
+    from lib_hps.diffusion.pipeline import load_pipeline
     from lib_hps.hosts.standalone.optimize import plan_of, run_optimize
-    from lib_hps.hosts.standalone.pipeline import load_pipeline
     from lib_hps.hosts.standalone.rounds import StandaloneHost
     from lib_hps.hosts.standalone.studio import Studio
     from lib_hps.ranking import OPTIMIZERS

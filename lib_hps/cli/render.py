@@ -34,9 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Draw, save, and compare where there is something to compare with."""
     from lib_hps.cli.output import note, say
+    from lib_hps.diffusion.bundled import require_tiny_checkpoint
+    from lib_hps.diffusion.pipeline import load_pipeline
     from lib_hps.files import atomic_write
-    from lib_hps.hosts.standalone.bundled import require_tiny_checkpoint
-    from lib_hps.hosts.standalone.pipeline import load_pipeline
     from lib_hps.hosts.standalone.rendering import read_text_or_picture, render, request_from
     from lib_hps.infotext import png_info
 

@@ -10,8 +10,8 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from lib_hps.hosts.standalone.pipeline import load_pipeline
-from lib_hps.hosts.standalone.request import GenerationRequest
+from lib_hps.diffusion.pipeline import load_pipeline
+from lib_hps.diffusion.request import GenerationRequest
 from lib_hps.scoring import load_scorer
 
 BUNDLED = Path(__file__).parents[2] / "lib_hps" / "bundled"

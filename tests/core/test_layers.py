@@ -13,18 +13,20 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "lib_hps"
 # every part of lib_hps and what it may import from lib_hps, besides itself and the leaves
 LEAVES = {"errors", "files", "infotext", "infotext_readers", "infotext_comfy", "sheet", "__init__"}
+CORE = {"diffusion", "session", "preferences", "training", "ranking", "rerank", "scoring", "noise"}
 ALLOWED: dict[str, set[str]] = {
     **{leaf: set() for leaf in LEAVES},
     "scoring": set(),
     "noise": set(),
     "rerank": set(),
+    "diffusion": {"noise", "scoring"},
     "ranking": {"noise"},
     "session": {"ranking", "scoring", "noise"},
     "preferences": {"session", "ranking", "scoring", "noise"},
-    "training": {"preferences", "ranking", "scoring", "noise"},
+    "training": {"diffusion", "preferences", "ranking", "rerank", "scoring", "noise"},
     "board": {"session", "preferences", "ranking", "scoring", "noise"},
-    "hosts": {"board", "session", "preferences", "training", "ranking", "rerank", "scoring", "noise"},
-    "cli": {"hosts", "board", "session", "preferences", "training", "ranking", "rerank", "scoring", "noise"},
+    "hosts": {*CORE, "board"},
+    "cli": {*CORE, "board", "hosts"},
 }
 HEAVY = {"torch", "open_clip", "diffusers", "transformers", "gradio", "accelerate", "torchvision", "huggingface_hub"}
 

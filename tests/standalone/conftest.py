@@ -57,7 +57,7 @@ def tiny_checkpoint(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def pipeline(tiny_checkpoint):
-    from lib_hps.hosts.standalone.pipeline import load_pipeline
+    from lib_hps.diffusion.pipeline import load_pipeline
 
     return load_pipeline(tiny_checkpoint, "cpu")
 

@@ -13,14 +13,14 @@ from random_models import write_scorer
 from lib_hps.board.host import Arrived, Item, Order
 from lib_hps.board.service import BoardService
 from lib_hps.cli import main
+from lib_hps.diffusion.noise import ImageNoise
+from lib_hps.diffusion.request import GenerationRequest, Picture
+from lib_hps.diffusion.samplers import SAMPLERS, Run, moves
+from lib_hps.diffusion.schedules import NoiseSchedule
+from lib_hps.diffusion.second_pass import SecondPass
 from lib_hps.errors import InputError
-from lib_hps.hosts.standalone.noise import ImageNoise
 from lib_hps.hosts.standalone.rendering import read_text_or_picture, render, request_from
-from lib_hps.hosts.standalone.request import GenerationRequest, Picture
 from lib_hps.hosts.standalone.rounds import StandaloneHost, draw_recipe, realise
-from lib_hps.hosts.standalone.samplers import SAMPLERS, Run, moves
-from lib_hps.hosts.standalone.schedules import NoiseSchedule
-from lib_hps.hosts.standalone.second_pass import SecondPass
 from lib_hps.hosts.standalone.studio import Studio
 from lib_hps.infotext import parse_infotext, png_info, read_generation
 from lib_hps.noise import NoiseRecipe

@@ -7,11 +7,11 @@ import pytest
 import torch
 from random_models import diffusers_start
 
+from lib_hps.diffusion.noise import ImageNoise
+from lib_hps.diffusion.pipeline import load_pipeline
+from lib_hps.diffusion.request import GenerationRequest, Picture
+from lib_hps.diffusion.samplers import SAMPLERS
 from lib_hps.errors import InputError, WeightsError
-from lib_hps.hosts.standalone.noise import ImageNoise
-from lib_hps.hosts.standalone.pipeline import load_pipeline
-from lib_hps.hosts.standalone.request import GenerationRequest, Picture
-from lib_hps.hosts.standalone.samplers import SAMPLERS
 from lib_hps.infotext import parse_infotext
 
 REQUEST = GenerationRequest(
@@ -168,7 +168,7 @@ def test_checkpoints_that_cannot_be_used_say_why(tmp_path, tiny_checkpoint):
 
 
 def test_the_standard_tokenizer_is_openais():
-    from lib_hps.hosts.standalone.tokens import Tokenizer
+    from lib_hps.diffusion.tokens import Tokenizer
 
     tokenizer = Tokenizer.standard(pad_id=0)
     assert (tokenizer.start_id, tokenizer.end_id) == (49406, 49407)
@@ -180,7 +180,7 @@ def test_loading_needs_no_torchvision(tiny_checkpoint):
     import sys
 
     code = (
-        "import sys; from pathlib import Path; from lib_hps.hosts.standalone.pipeline import load_pipeline;"
+        "import sys; from pathlib import Path; from lib_hps.diffusion.pipeline import load_pipeline;"
         f"load_pipeline(Path({str(tiny_checkpoint)!r}), 'cpu'); assert 'torchvision' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -9,8 +9,8 @@ import torch
 import yaml
 from random_models import MERGES, diffusers_start
 
-from lib_hps.hosts.standalone.pipeline import load_pipeline
-from lib_hps.hosts.standalone.request import GenerationRequest
+from lib_hps.diffusion.pipeline import load_pipeline
+from lib_hps.diffusion.request import GenerationRequest
 
 WIDTH = 1024  # twice 1024 is the context width by which diffusers knows SDXL
 
@@ -182,7 +182,7 @@ def test_an_sdxl_file_draws_what_diffusers_draws(sdxl):
 
 
 def test_an_empty_negative_prompt_of_sdxl_is_all_zeros(sdxl):
-    from lib_hps.hosts.standalone.conditioning import encode
+    from lib_hps.diffusion.conditioning import encode
 
     towers = load_pipeline(sdxl.path, "cpu")._towers
     empty = encode(towers, "", is_negative=True)

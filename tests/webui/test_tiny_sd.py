@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 from webui_server import BUNDLED, WebUI
 
-from lib_hps.hosts.standalone.pipeline import Pipeline, load_pipeline
-from lib_hps.hosts.standalone.request import GenerationRequest
+from lib_hps.diffusion.pipeline import Pipeline, load_pipeline
+from lib_hps.diffusion.request import GenerationRequest
 
 pytestmark = pytest.mark.timeout(900)
 # (sampler there, schedule there, sampler here): largest difference measured is 1 of 255

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lib_hps.diffusion.bundled import HOLDOUT, SCORER, require_tiny_checkpoint
+from lib_hps.diffusion.request import GenerationRequest
 from lib_hps.errors import WeightsError
 from lib_hps.files import atomic_write
-from lib_hps.hosts.standalone.bundled import HOLDOUT, SCORER, require_tiny_checkpoint
 from lib_hps.hosts.standalone.outputs import save_pictures
-from lib_hps.hosts.standalone.request import GenerationRequest
 from lib_hps.hosts.standalone.studio import Ranked
 from lib_hps.sheet import write_sheet
 
@@ -54,7 +54,7 @@ def run_demo(
     Raises:
         HpsError: a model or a scorer cannot be loaded, or the folder cannot be written.
     """
-    from lib_hps.hosts.standalone.pipeline import load_pipeline
+    from lib_hps.diffusion.pipeline import load_pipeline
     from lib_hps.scoring import load_scorer
 
     began = time.monotonic()

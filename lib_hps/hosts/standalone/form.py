@@ -7,9 +7,9 @@ import re
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
+from lib_hps.diffusion.request import LARGEST_SEED, GenerationRequest
+from lib_hps.diffusion.samplers import SAMPLERS
 from lib_hps.errors import InputError
-from lib_hps.hosts.standalone.request import LARGEST_SEED, GenerationRequest
-from lib_hps.hosts.standalone.samplers import SAMPLERS
 from lib_hps.hosts.standalone.studio import Job
 
 _N = TypeVar("_N", int, float)

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
+from lib_hps.diffusion.request import LARGEST_SEED
+from lib_hps.diffusion.samplers import SAMPLERS
 from lib_hps.hosts.standalone.form import sizes
-from lib_hps.hosts.standalone.request import LARGEST_SEED
-from lib_hps.hosts.standalone.samplers import SAMPLERS
 from lib_hps.hosts.standalone.view import scorer_label
 
 if TYPE_CHECKING:

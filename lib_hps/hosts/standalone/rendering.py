@@ -5,16 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lib_hps.diffusion.request import GenerationRequest, Picture
+from lib_hps.diffusion.second_pass import UPSCALER
 from lib_hps.errors import HpsError, InputError
 from lib_hps.hosts.standalone.form import form_values, parse_size
-from lib_hps.hosts.standalone.request import GenerationRequest, Picture
 from lib_hps.hosts.standalone.rounds import draw_recipe
-from lib_hps.hosts.standalone.second_pass import UPSCALER
 from lib_hps.infotext import Generation, parse_infotext, read_generation
 from lib_hps.noise import NoiseRecipe
 
 if TYPE_CHECKING:
-    from lib_hps.hosts.standalone.pipeline import Pipeline
+    from lib_hps.diffusion.pipeline import Pipeline
 
 _MOST_TEXT = 1 << 20
 _EXTRA = ("HPS noise", "HPS session", "HPS round", "HPS optimizer")

@@ -10,18 +10,18 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from lib_hps.board.host import Arrived, FinalOrder, Order, ScorerLine, Step
+from lib_hps.diffusion.noise import ImageNoise
+from lib_hps.diffusion.request import GenerationRequest, Picture, Progress
+from lib_hps.diffusion.samplers import SAMPLERS
 from lib_hps.errors import InputError, StorageError
-from lib_hps.hosts.standalone.noise import ImageNoise
 from lib_hps.hosts.standalone.outputs import job_folder
-from lib_hps.hosts.standalone.request import GenerationRequest, Picture, Progress
-from lib_hps.hosts.standalone.samplers import SAMPLERS
 from lib_hps.hosts.standalone.studio import Studio
 from lib_hps.noise import NoiseRecipe
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from lib_hps.hosts.standalone.pipeline import Pipeline
+    from lib_hps.diffusion.pipeline import Pipeline
 
 _TINY_PX = 256
 

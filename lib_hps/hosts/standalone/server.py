@@ -70,8 +70,8 @@ def serve(options: ServerOptions, *, say: Callable[[str], None]) -> None:
     """
     import uvicorn
 
-    from lib_hps.hosts.standalone.bundled import SCORER
-    from lib_hps.hosts.standalone.pipeline import load_pipeline
+    from lib_hps.diffusion.bundled import SCORER
+    from lib_hps.diffusion.pipeline import load_pipeline
     from lib_hps.hosts.standalone.studio import Studio
 
     began = time.monotonic()

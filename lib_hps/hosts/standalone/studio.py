@@ -8,14 +8,14 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
+from lib_hps.diffusion.request import GenerationRequest, Picture, Progress
 from lib_hps.errors import InputError
 from lib_hps.hosts.standalone.outputs import Saved, job_folder, save_pictures
-from lib_hps.hosts.standalone.request import GenerationRequest, Picture, Progress
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from lib_hps.hosts.standalone.pipeline import Pipeline
+    from lib_hps.diffusion.pipeline import Pipeline
     from lib_hps.scoring import Scorer
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from lib_hps.errors import WeightsError
 
-_FOLDER = Path(__file__).parents[2] / "bundled"
+_FOLDER = Path(__file__).parents[1] / "bundled"
 SCORER, HOLDOUT = "tiny-hps", "tiny-holdout"
 
 

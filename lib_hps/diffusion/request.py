@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from lib_hps.diffusion.samplers import SAMPLERS, check_sampler
 from lib_hps.errors import InputError
-from lib_hps.hosts.standalone.samplers import SAMPLERS, check_sampler
 from lib_hps.infotext import format_infotext
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lib_hps.hosts.standalone.conditioning import Conditioning
-from lib_hps.hosts.standalone.schedules import NoiseSchedule
+from lib_hps.diffusion.conditioning import Conditioning
+from lib_hps.diffusion.schedules import NoiseSchedule
 
 if TYPE_CHECKING:
     from torch import Tensor

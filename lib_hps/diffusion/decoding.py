@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from lib_hps.diffusion.architectures import LATENT_RGB
+from lib_hps.diffusion.devices import quiet_diffusers
 from lib_hps.errors import WeightsError
-from lib_hps.hosts.standalone.architectures import LATENT_RGB
-from lib_hps.hosts.standalone.devices import quiet_diffusers
 
 if TYPE_CHECKING:
     from PIL.Image import Image

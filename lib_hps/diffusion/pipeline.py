@@ -7,24 +7,24 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lib_hps.diffusion.architectures import Config
+from lib_hps.diffusion.checkpoint import Family, read_checkpoint, short_hash
+from lib_hps.diffusion.conditioning import encode
+from lib_hps.diffusion.decoding import Decoder
+from lib_hps.diffusion.denoiser import Denoiser, Guidance
+from lib_hps.diffusion.noise import ImageNoise
+from lib_hps.diffusion.request import GenerationRequest, Picture, Progress, infotext_settings
+from lib_hps.diffusion.samplers import SAMPLERS, Run, moves
+from lib_hps.diffusion.schedules import NoiseSchedule
 from lib_hps.errors import InputError
-from lib_hps.hosts.standalone.architectures import Config
-from lib_hps.hosts.standalone.checkpoint import Family, read_checkpoint, short_hash
-from lib_hps.hosts.standalone.conditioning import encode
-from lib_hps.hosts.standalone.decoding import Decoder
-from lib_hps.hosts.standalone.denoiser import Denoiser, Guidance
-from lib_hps.hosts.standalone.noise import ImageNoise
-from lib_hps.hosts.standalone.request import GenerationRequest, Picture, Progress, infotext_settings
-from lib_hps.hosts.standalone.samplers import SAMPLERS, Run, moves
-from lib_hps.hosts.standalone.schedules import NoiseSchedule
 
 if TYPE_CHECKING:
     import torch
     from PIL.Image import Image
     from torch import Tensor
 
-    from lib_hps.hosts.standalone.loading import TextTower
-    from lib_hps.hosts.standalone.second_pass import SecondPass
+    from lib_hps.diffusion.loading import TextTower
+    from lib_hps.diffusion.second_pass import SecondPass
 
 
 class Pipeline:
@@ -126,7 +126,7 @@ class Pipeline:
         Raises:
             InputError: a value out of range.
         """
-        from lib_hps.hosts.standalone.second_pass import SecondPass
+        from lib_hps.diffusion.second_pass import SecondPass
 
         second = SecondPass(request, width=width, height=height, strength=strength)
         return self._refine(second, image)
@@ -208,8 +208,8 @@ def load_pipeline(checkpoint: Path, device: str = "auto", dtype: str = "auto") -
         WeightsError: the file cannot be used; the message says why.
         InputError: no such device or dtype.
     """
-    from lib_hps.hosts.standalone.devices import choose_dtype, quiet_diffusers
-    from lib_hps.hosts.standalone.loading import TextTower, load_text_towers, load_unet, load_vae
+    from lib_hps.diffusion.devices import choose_dtype, quiet_diffusers
+    from lib_hps.diffusion.loading import TextTower, load_text_towers, load_unet, load_vae
     from lib_hps.scoring.device import resolve_device
 
     where = resolve_device(device)

@@ -7,8 +7,8 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from lib_hps.diffusion.request import GenerationRequest
 from lib_hps.errors import InputError
-from lib_hps.hosts.standalone.request import GenerationRequest
 
 if TYPE_CHECKING:
     from PIL.Image import Image

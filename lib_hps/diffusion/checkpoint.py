@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from lib_hps.diffusion.architectures import SD1, SDXL, Config
 from lib_hps.errors import WeightsError
-from lib_hps.hosts.standalone.architectures import SD1, SDXL, Config
 
 if TYPE_CHECKING:
     import torch

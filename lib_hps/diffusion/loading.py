@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lib_hps.diffusion.architectures import CLIP_BIG_G, CLIP_L, Config
+from lib_hps.diffusion.checkpoint import Checkpoint
 from lib_hps.errors import InputError, WeightsError
 from lib_hps.files import inside
-from lib_hps.hosts.standalone.architectures import CLIP_BIG_G, CLIP_L, Config
-from lib_hps.hosts.standalone.checkpoint import Checkpoint
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from lib_hps.hosts.standalone.tokens import Tokenizer
+    from lib_hps.diffusion.tokens import Tokenizer
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def _params(checkpoint: Checkpoint) -> Config:
 
 
 def _tower(checkpoint: Checkpoint, prefix: str, stage: Config, standard: Config, dtype: torch.dtype) -> TextTower:
-    from lib_hps.hosts.standalone.tokens import Tokenizer
+    from lib_hps.diffusion.tokens import Tokenizer
 
     folder = _folder_beside(checkpoint, stage)
     config = _read_json(folder / "config.json") if folder else standard

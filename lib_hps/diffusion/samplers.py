@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from lib_hps.diffusion.schedules import NoiseSchedule
 from lib_hps.errors import InputError
-from lib_hps.hosts.standalone.schedules import NoiseSchedule
 
 if TYPE_CHECKING:
     from torch import Tensor

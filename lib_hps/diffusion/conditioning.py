@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lib_hps.hosts.standalone.tokens import Chunk
+from lib_hps.diffusion.tokens import Chunk
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from lib_hps.hosts.standalone.loading import TextTower
+    from lib_hps.diffusion.loading import TextTower
 
 
 @dataclass(frozen=True)

@@ -155,7 +155,7 @@ def _standard_backend() -> Any:
 
     from transformers import CLIPTokenizer
 
-    source = Path(__file__).parents[2] / "scoring" / "clip" / "bpe_simple_vocab_16e6.txt.gz"
+    source = Path(__file__).parents[1] / "scoring" / "clip" / "bpe_simple_vocab_16e6.txt.gz"
     if not source.is_file():
         raise WeightsError(f"{source} is missing: the installation is incomplete. Install sd-webui-hps again.")
     with gzip.open(source, "rt", encoding="utf-8") as stream:
