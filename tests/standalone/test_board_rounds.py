@@ -129,8 +129,9 @@ def play(service, rounds=2) -> str:
     id = service.create({**body, "seed": 11, "optimizer": "random"})["id"]
     for round in range(1, rounds + 1):
         service.draw(id)
-        finished(service, id, "draw")
-        service.tell(id, {"round": round, "order": [[2]]})
+        state = finished(service, id, "draw")
+        newcomer = next(each["number"] for each in state["candidates"] if not each["is_incumbent"])
+        service.tell(id, {"round": round, "order": [[newcomer]]})
     return id
 
 
