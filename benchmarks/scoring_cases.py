@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -103,10 +104,12 @@ def open_clip(name: str, weights: Path, device: str, dtype: torch.dtype, batch: 
     model: Any = _read(_open_clip_model(name), weights, device, dtype)
     size = config_of(name).vision.image_size
     tokenizer = library.tokenizer.SimpleTokenizer()
-    resize = "longest" if mode == "pad" else "shortest"
-    preprocess = library.transform.image_transform(
-        size, is_train=False, mean=CLIP_MEAN, std=CLIP_STD, resize_mode=resize
-    )
+    transform = library.transform.image_transform
+    if "resize_mode" in inspect.signature(transform).parameters:
+        resize = {"resize_mode": "longest" if mode == "pad" else "shortest"}
+    else:  # before 2.21
+        resize = {"resize_longest_max": mode == "pad"}
+    preprocess = transform(size, is_train=False, mean=CLIP_MEAN, std=CLIP_STD, **resize)
     mean, std = (torch.tensor(x, device=device).view(1, 3, 1, 1) for x in (CLIP_MEAN, CLIP_STD))
 
     @torch.inference_mode()

@@ -128,8 +128,10 @@ def session_of(page) -> str:
 
 def wait_for_round(page, number: int, count: int = 4) -> None:
     """All pictures of a round are on the screen and nothing runs."""
+    from playwright.sync_api import expect
+
     page.locator(".hps-say b", has_text=re.compile(f"^Round {number}$")).wait_for()
-    page.locator(f".hps-card:nth-child({count}) .hps-picture:not([hidden])").wait_for()
+    expect(page.locator(".hps-picture:not([hidden])")).to_have_count(count, timeout=PATIENCE_MS)
     page.locator(DONE).wait_for(state="hidden")
 
 

@@ -36,6 +36,10 @@ def page(board_server, chromium, request):
     context.close()
 
 
+def ready_scorers(board_server: BoardServer) -> list[str]:
+    return [each["name"] for each in board_server.get("/scorers")["scorers"] if each["available"]]
+
+
 def pixels(raw: bytes) -> Image.Image:
     with Image.open(io.BytesIO(raw)) as image:
         return image.convert("RGB")
@@ -262,6 +266,8 @@ def test_automatic_rounds_show_progress_and_the_curve_and_cancel_keeps_the_best(
     page.get_by_role("radio", name="Automatic").click()
     page.get_by_label("Rounds", exact=True).fill("60")
     page.get_by_label("Stop after rounds without gain").fill("")
+    held_out = "tiny-holdout" if "tiny-holdout" in ready_scorers(board_server) else ""  # "": nobody
+    page.get_by_label("Checked by").select_option(held_out)
     page.get_by_role("button", name="Run", exact=True).click()
     expect(page.get_by_role("progressbar")).to_be_visible()
     page.locator(".hps-run-chart .hps-line").first.wait_for()
@@ -276,6 +282,29 @@ def test_automatic_rounds_show_progress_and_the_curve_and_cancel_keeps_the_best(
     assert state["best"]["score"] == scores[-1]
     assert page.locator(".hps-round-item").count() == done
     assert state["task"] is None
+    assert [bool(held_out)] * done == [each["holdout"] is not None for each in state["history"]]
+    assert page.locator(".hps-rail polyline").count() == (2 if held_out else 1)
+
+
+def test_several_scorers_rank_together_with_weights(page, board_server: BoardServer):
+    if len(ready_scorers(board_server)) < 2:
+        pytest.skip("one scorer only: the bundled models are not here")
+    id = begin(page, seed=55)
+    page.get_by_role("radio", name="Automatic").click()
+    page.get_by_label("Rounds", exact=True).fill("2")
+    page.get_by_label("Ranked by").select_option("several")
+    page.get_by_label("Weight of taste").fill("2")
+    page.get_by_label("Weight of tiny-hps").fill("0.5")
+    page.get_by_label("Weight of tiny-holdout").fill("0")
+    page.get_by_label("Checked by").select_option("tiny-hps")
+    page.get_by_role("button", name="Run", exact=True).click()
+    page.get_by_text("The held-out scorer must be another one").wait_for()
+    page.get_by_label("Checked by").select_option("tiny-holdout")
+    page.get_by_role("button", name="Run", exact=True).click()
+    expect(page.locator(".hps-round-item")).to_have_count(2)
+    history = board_server.get(f"/sessions/{id}")["history"]
+    assert {each["by"] for each in history} == {"ensemble:taste=2,tiny-hps=0.5"}
+    assert "taste + tiny-hps" in page.locator(".hps-round-item").first.inner_text()
 
 
 def test_a_mixed_round_shows_the_scorers_order_and_the_person_changes_it(page, board_server: BoardServer):

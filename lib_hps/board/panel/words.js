@@ -12,6 +12,7 @@ export function headline(ctl) {
   if (state.task === "finish") return "The winner is drawn larger.";
   if (state.task === "draw")
     return draft.tiers.length ? "Go on ranking while the others are drawn." : "The pictures are being drawn.";
+  if (ctl.busy) return "One moment …";
   if (ctl.can().draw)
     return mode === "auto"
       ? "Press Run for more rounds, or draw the pictures and rank them yourself."
