@@ -8,6 +8,7 @@ from lib_hps.errors import WeightsError
 
 _FOLDER = Path(__file__).parents[1] / "bundled"
 SCORER, HOLDOUT = "tiny-hps", "tiny-holdout"
+EXAMPLE = "red heart, noto style"  # what a page asks the tiny model for until the user writes something
 
 
 def tiny_checkpoint() -> Path | None:

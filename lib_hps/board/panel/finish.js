@@ -16,7 +16,8 @@ export function makeFinish({ board, api, ctl, toast, zoom }) {
     const one = ctl.state.candidates.find((each) => each.number === top) ?? best;
     const width = numberBox(settings.width * 2, { min: 64, max: 4096, step: 8 });
     const height = numberBox(settings.height * 2, { min: 64, max: 4096, step: 8 });
-    const strength = numberBox(0.5, { min: 0, max: 1, step: 0.05 });
+    const strength = numberBox("", { min: 0, max: 1, step: 0.05 });
+    api.options().then(({ defaults }) => strength.value === "" && (strength.value = defaults.strength), () => {});
     const form = h(
       "form",
       {
@@ -24,7 +25,7 @@ export function makeFinish({ board, api, ctl, toast, zoom }) {
         onsubmit: (event) => {
           event.preventDefault();
           dialog.close();
-          ctl.finish({ width: Number(width.value), height: Number(height.value), strength: Number(strength.value) });
+          ctl.finish({ width: Number(width.value), height: Number(height.value), strength: strength.value === "" ? null : Number(strength.value) });
         },
       },
       h("h2", {}, "The winner, larger"),

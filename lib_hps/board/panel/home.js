@@ -55,6 +55,7 @@ export function makeHome({ api, ctl, toast, options, seed }) {
   function offer() {
     const known = options();
     const defaults = known.defaults ?? {};
+    if (!prompt.value) prompt.value = defaults.settings?.prompt ?? "";
     const fields = settingsFields({ ...defaults.settings, ...seed?.settings }, known);
     const batch = numberBox(defaults.batch ?? 6, {
       min: known.limits?.batch?.[0] ?? 2,

@@ -22,7 +22,14 @@ if TYPE_CHECKING:
 
     from lib_hps.scoring import Scorer
 
-PROMPTS = ("a red heart", "a blue heart", "a cat face", "a dog face", "a full moon", "a fire")
+PROMPTS = (
+    "red heart, noto style",
+    "blue heart, 3d style",
+    "cat face, noto style",
+    "panda, twemoji style",
+    "smiling face with sunglasses, noto style",
+    "rainbow, twemoji style",
+)
 
 
 @dataclass(frozen=True)

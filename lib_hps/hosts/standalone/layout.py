@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
+from lib_hps.diffusion.bundled import EXAMPLE
 from lib_hps.diffusion.request import LARGEST_SEED
 from lib_hps.diffusion.samplers import SAMPLERS
 from lib_hps.hosts.standalone.form import sizes
@@ -38,7 +39,8 @@ def make_form(studio: Studio) -> dict[str, Any]:
         "prompt": gr.Textbox(
             label="Prompt",
             lines=3,
-            placeholder="a red heart" if is_tiny else "a cat on a red sofa",
+            value=EXAMPLE if is_tiny else "",
+            placeholder="a cat on a red sofa",
             elem_id="hps-prompt",
             autofocus=True,
         ),

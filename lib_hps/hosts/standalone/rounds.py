@@ -10,6 +10,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from lib_hps.board.host import Arrived, FinalOrder, Order, ScorerLine, Step
+from lib_hps.diffusion.bundled import EXAMPLE
 from lib_hps.diffusion.noise import ImageNoise
 from lib_hps.diffusion.request import GenerationRequest, Picture, Progress
 from lib_hps.diffusion.samplers import SAMPLERS
@@ -48,6 +49,7 @@ class StandaloneHost:
         side = self._pipeline.native_side_px
         is_tiny = side < _TINY_PX
         return {
+            **({"prompt": EXAMPLE} if is_tiny else {}),
             "negative": "",
             "steps": 20,
             "sampler": "DDIM" if is_tiny else "DPM++ 2M Karras",
