@@ -55,7 +55,11 @@ export function makeHome({ api, ctl, toast, options, seed }) {
   function offer() {
     const known = options();
     const defaults = known.defaults ?? {};
-    if (!prompt.value) prompt.value = defaults.settings?.prompt ?? "";
+    if (!prompt.value && defaults.settings?.prompt) {
+      prompt.value = defaults.settings.prompt; // an example: the first key replaces it
+      if (document.activeElement === prompt) prompt.select();
+      else prompt.addEventListener("focus", () => prompt.select(), { once: true });
+    }
     const fields = settingsFields({ ...defaults.settings, ...seed?.settings }, known);
     const batch = numberBox(defaults.batch ?? 6, {
       min: known.limits?.batch?.[0] ?? 2,
