@@ -1,4 +1,4 @@
-"""What every reader of preferences gives: one answer of one rater about pictures of one prompt, or a row that is broken."""
+"""What every reader of preferences gives: an answer of one rater about pictures of a prompt, or a broken row."""
 
 from __future__ import annotations
 
