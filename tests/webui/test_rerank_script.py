@@ -71,7 +71,7 @@ def test_hires_fix_draws_the_kept_only(webui: WebUI) -> None:
 
 
 def test_a_refined_picture_is_judged_as_it_came_out(webui: WebUI) -> None:
-    refined = {"refiner_checkpoint": "tiny-sd.safetensors", "refiner_switch_at": 0.5, "n_iter": 1}
+    refined = {"refiner_checkpoint": "tiny-sd_refiner.safetensors", "refiner_switch_at": 0.5, "n_iter": 1}
     run = Run(webui, options={}, **refined)
     assert set(run.settings("Refiner switch at")) == {"0.5"}
     check_scores(run)

@@ -61,15 +61,16 @@ class WebUI:
 
 
 def place_checkpoint(data: Path) -> None:
-    """Lay the bundled tiny-sd into the data folder; the yaml's text encoder must be named by its full path there."""
+    """Lay the bundled tiny-sd into the data folder, twice; its yaml must name the text encoder by its full path there."""
     models = data / "models" / "Stable-diffusion"
     models.mkdir(parents=True)
     source = BUNDLED / "tiny-sd"
-    (models / "tiny-sd.safetensors").symlink_to(source / "tiny-sd.safetensors")
     yaml = (source / "tiny-sd.yaml").read_text()
     assert "version: text_encoder" in yaml
-    folder = source / "text_encoder"
-    (models / "tiny-sd.yaml").write_text(yaml.replace("version: text_encoder", f"version: {folder}"))
+    yaml = yaml.replace("version: text_encoder", f"version: {source / 'text_encoder'}")
+    for name in ("tiny-sd", "tiny-sd_refiner"):  # A1111 refines with another file only
+        (models / f"{name}.safetensors").symlink_to(source / "tiny-sd.safetensors")
+        (models / f"{name}.yaml").write_text(yaml)
 
 
 def place_extension(data: Path) -> None:
