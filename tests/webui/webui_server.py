@@ -61,7 +61,7 @@ class WebUI:
 
 
 def place_checkpoint(data: Path) -> None:
-    """Lay the bundled tiny-sd into the data folder, twice; its yaml must name the text encoder by its full path there."""
+    """Lay the bundled tiny-sd into the data folder, twice; the yaml needs the full path of the text encoder."""
     models = data / "models" / "Stable-diffusion"
     models.mkdir(parents=True)
     source = BUNDLED / "tiny-sd"
