@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from lib_hps.errors import InputError
@@ -33,6 +34,17 @@ def resolve_device(device: str | torch.device = "auto") -> torch.device:
     if resolved.type == "mps" and not torch.backends.mps.is_available():
         raise InputError("Device 'mps' is not here. Use cpu.")
     return resolved
+
+
+def must_launch_on_cpu() -> bool:
+    """Whether the processes of a launcher have to be told that they compute on the CPU.
+
+    Without that word accelerate takes each of them for the only one where no GPU is found.
+    """
+    import torch
+
+    is_launched = int(os.environ.get("WORLD_SIZE", "1")) > 1
+    return is_launched and not torch.cuda.is_available()
 
 
 def resolve_dtype(dtype: str | torch.dtype, device: torch.device) -> torch.dtype:

@@ -149,10 +149,17 @@ def train(task: Task, config: EngineConfig, folder: Path, *, accelerator: Accele
         InputError: nothing to train, a batch that the processes cannot share, or a state of another run.
         StorageError: the disk is full; the last whole state is still there.
     """
+    accelerator = accelerator or make_accelerator(config.precision)
+    return _Loop(task, config, folder, accelerator).run()
+
+
+def make_accelerator(precision: Precision = "fp32") -> Accelerator:
+    """An accelerator that also knows its fellow processes on machines without a GPU."""
     from accelerate import Accelerator
 
-    accelerator = accelerator or Accelerator(mixed_precision={"fp32": "no"}.get(config.precision, config.precision))
-    return _Loop(task, config, folder, accelerator).run()
+    from lib_hps.scoring.device import must_launch_on_cpu
+
+    return Accelerator(cpu=must_launch_on_cpu(), mixed_precision={"fp32": "no"}.get(precision, precision))
 
 
 class _Loop:

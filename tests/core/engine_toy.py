@@ -7,7 +7,12 @@ from pathlib import Path
 
 import torch
 
-from lib_hps.training.engine import EngineConfig, Task, train
+from lib_hps.training.engine import EngineConfig, Task, make_accelerator, train
+
+
+class Died(Exception):
+    """Stands for whatever ends a run between two steps."""
+
 
 SETTINGS = {"steps": 24, "batch": 8, "lr": 0.02, "warmup": 3, "schedule": "cosine", "seed": 5, "save_every": 4}
 
@@ -34,7 +39,13 @@ class Toy(Task):
     def collate(self, examples):
         return tuple(torch.stack(part) for part in zip(*examples, strict=True))
 
+    dies_at = 0
+    _asked = 0
+
     def loss(self, model, batch, device):
+        self._asked += 1
+        if self.dies_at and self._asked > self.dies_at:
+            raise Died
         x, y = (part.to(device) for part in batch)
         return (model(x) - y).square().mean(), {}
 
@@ -50,10 +61,23 @@ def weights(task: Task) -> torch.Tensor:
 if __name__ == "__main__":
     folder, out = Path(sys.argv[1]), Path(sys.argv[2])
     toy = Toy(dropout=0.0 if "--no-dropout" in sys.argv else 0.2)
-    settings = dict(SETTINGS)
+    settings, stop = dict(SETTINGS), 0
     for argument in sys.argv[3:]:
         if "=" in argument:
             name, _, value = argument.partition("=")
-            settings[name] = int(value)
-    train(toy, EngineConfig(**settings), folder)
-    torch.save(weights(toy), out)
+            if name == "stop":
+                stop = int(value)
+            else:
+                settings[name] = int(value)
+    accelerator = make_accelerator()
+    print(f"processes={accelerator.num_processes}", flush=True)
+    if 0 < stop < settings["steps"]:
+        toy.dies_at = stop
+        settings["save_every"] = 1
+    try:
+        train(toy, EngineConfig(**settings), folder, accelerator=accelerator)
+    except Died:
+        pass
+    if accelerator.is_main_process:
+        torch.save(weights(toy), out)
+    accelerator.end_training()

@@ -158,23 +158,37 @@ def test_a_changed_file_is_scored_again(tmp_path, scorer, monkeypatch):
     assert after["00001.png"] != before["00001.png"]
 
 
-def test_two_processes_under_accelerate_give_the_rows_of_one(tmp_path, scorer):
+WITNESS = """
+import sys
+from pathlib import Path
+from lib_hps.cli import main
+from lib_hps.cli.folder import launch, run
+
+join, score = launch.join, run._score
+
+def joined():
+    share = join()
+    Path(sys.argv[1], f"processes-{share.rank}").write_text(str(share.count))
+    return share
+
+def scored(scorer, items, journal, share):
+    Path(sys.argv[1], f"items-{share.rank}").write_text(str(len(items)))
+    return score(scorer, items, journal, share)
+
+launch.join, run._score = joined, scored
+sys.exit(main(sys.argv[2:]))
+"""
+
+
+def test_two_processes_share_the_pictures_and_give_the_rows_of_one(tmp_path, scorer):
     folder = write_pictures(tmp_path / "in", 150)
     (folder / "zero.png").write_bytes(b"")
-    launch = [
-        "-m",
-        "accelerate.commands.launch",
-        "--num_processes",
-        "2",
-        "--cpu",
-        "--num_machines",
-        "1",
-        "--mixed_precision",
-        "no",
-    ]
-    two = tmp_path / "two.jsonl"
+    program, two = tmp_path / "witness.py", tmp_path / "two.jsonl"
+    program.write_text(WITNESS)
+    # torchrun, because `accelerate launch --cpu --num_processes 2` starts one process where no GPU is
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", str(program)]
     done = subprocess.run(
-        [sys.executable, *launch, *command(folder, scorer, two)],
+        [*launch, str(tmp_path), *command(folder, scorer, two)[2:]],
         env=ENVIRONMENT,
         capture_output=True,
         text=True,
@@ -182,6 +196,10 @@ def test_two_processes_under_accelerate_give_the_rows_of_one(tmp_path, scorer):
     )
     assert two.exists(), done.stderr
     assert done.stderr.count("zero.png") >= 1
+    assert [(tmp_path / f"processes-{rank}").read_text() for rank in (0, 1)] == ["2", "2"]
+    shares = [int((tmp_path / f"items-{rank}").read_text()) for rank in (0, 1)]
+    assert sum(shares) == 150
+    assert min(shares) > 20
     assert run(folder, "--scorer", scorer, "--out", tmp_path / "one.jsonl") == 1
     assert rows_of(two) == rows_of(tmp_path / "one.jsonl")
     assert not list(tmp_path.glob(".two*"))

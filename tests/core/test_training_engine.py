@@ -97,21 +97,35 @@ def test_a_killed_process_goes_on_to_the_same_bits(tmp_path, uninterrupted):
     assert torch.equal(torch.load(tmp_path / "weights.pt", weights_only=True), uninterrupted)
 
 
+def launched(processes: int, *arguments: str) -> None:
+    """Run the toy in so many real processes (torchrun; `accelerate launch --cpu` may start only one)."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes)]
+    done = subprocess.run(
+        [*launch, str(PROGRAM), *arguments], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.count(f"processes={processes}") == processes
+
+
 def test_two_processes_with_half_the_examples_each_equal_one(tmp_path):
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
-    launch = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes"]
     found = []
-    for count in ("1", "2"):
+    for count in (1, 2):
         out = tmp_path / f"{count}.pt"
-        command = [*launch, count, "--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no"]
-        command += ["--num_cpu_threads_per_process", "1"] + (["--main_process_port", "0"] if count == "2" else [])
-        command += [str(PROGRAM), str(tmp_path / count), str(out), "--no-dropout"]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr[-2000:]
+        launched(count, str(tmp_path / str(count)), str(out), "--no-dropout")
         found.append(torch.load(out, weights_only=True))
     torch.testing.assert_close(found[1], found[0], atol=1e-5, rtol=0)
     logged = [len((tmp_path / count / "log.jsonl").read_text().splitlines()) for count in ("1", "2")]
     assert logged == [SETTINGS["steps"]] * 2  # the second process writes nothing
+
+
+def test_a_run_goes_on_with_another_number_of_processes(tmp_path):
+    launched(1, str(tmp_path / "whole"), str(tmp_path / "whole.pt"), "--no-dropout")
+    for processes, steps in ((2, 9), (1, 16), (2, SETTINGS["steps"])):
+        arguments = [str(tmp_path / "run"), str(tmp_path / "run.pt"), "--no-dropout", f"stop={steps}"]
+        launched(processes, *arguments)
+    whole, changed = (torch.load(tmp_path / f"{name}.pt", weights_only=True) for name in ("whole", "run"))
+    torch.testing.assert_close(changed, whole, atol=1e-5, rtol=0)
 
 
 def test_accumulated_parts_equal_the_whole_batch(tmp_path):

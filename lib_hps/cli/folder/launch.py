@@ -45,5 +45,7 @@ def join() -> Share:
 
     from accelerate import PartialState
 
-    state = PartialState(timeout=timedelta(days=_LONGEST_WAIT_DAYS))
+    from lib_hps.scoring.device import must_launch_on_cpu
+
+    state = PartialState(cpu=must_launch_on_cpu(), timeout=timedelta(days=_LONGEST_WAIT_DAYS))
     return Share(state.process_index, state.num_processes, str(state.device), state.wait_for_everyone)

@@ -1,0 +1,196 @@
+"""The pictures that simulated raters choose from: groups of eight for one prompt, drawn by tiny-sd or by emoji artists.
+
+In every group three pictures are what the prompt says; the others differ in style, background or the thing shown, so that
+what a rater could like is there to choose. Kept outside the repository; made once.
+
+    python -m benchmarks.rater_pictures ~/.cache/hps/raters --groups 300
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PIL import Image
+
+if TYPE_CHECKING:
+    from lib_hps.diffusion.pipeline import Pipeline
+
+BATCH = 16
+SETTINGS = ((4, 1.5), (4, 4.0), (6, 2.5), (6, 5.0), (9, 2.0), (9, 4.0), (13, 3.0), (13, 6.0))  # (steps, CFG scale)
+STYLES = ("noto", "twemoji", "3d")
+BACKGROUNDS = ("white", "white", "white", "pink", "blue", "green", "yellow", "purple", "orange", "grey", "black")
+# what differs from the prompt in each of the eight pictures of a group
+CHANGES = ((), (), (), ("style",), ("background",), ("style", "background"), ("concept",), ("concept", "style"))
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a picture shows, or what a prompt asks for."""
+
+    concept: str
+    style: str
+    background: str
+
+    @property
+    def prompt(self) -> str:
+        ground = "" if self.background == "white" else f", {self.background} background"
+        return f"{self.concept}, {self.style} style{ground}"
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One picture of a group."""
+
+    file: Path
+    said: Said
+
+
+@dataclass(frozen=True)
+class Group:
+    """A prompt and its eight pictures."""
+
+    wanted: Said
+    pictures: tuple[Shown, ...]
+
+
+def plan(concepts: list[str], groups: int, seed: int) -> list[tuple[Said, list[Said]]]:
+    """Prompts of different concepts, and what their pictures shall show."""
+    rng = random.Random(seed)
+    names = rng.sample(concepts, groups)
+    planned = []
+    for concept in names:
+        wanted = Said(concept, rng.choice(STYLES), rng.choice(BACKGROUNDS))
+        others = {"concept": concepts, "style": list(STYLES), "background": list(BACKGROUNDS)}
+        shown = []
+        for changes in CHANGES:
+            fields = asdict(wanted)
+            for name in changes:
+                fields[name] = rng.choice([value for value in others[name] if value != fields[name]])
+            shown.append(Said(**fields))
+        planned.append((wanted, shown))
+    return planned
+
+
+def draw_with_tiny_sd(folder: Path, planned: list[tuple[Said, list[Said]]], seed: int) -> None:
+    """Every picture with its own seed, steps and CFG scale, those of equal settings together; what is there stays."""
+    from tqdm import tqdm
+
+    from lib_hps.diffusion.bundled import require_tiny_checkpoint
+    from lib_hps.diffusion.pipeline import load_pipeline
+
+    waiting: dict[tuple[int, float], list[tuple[Path, str, int]]] = {}
+    for number, (_, shown) in enumerate(planned):
+        rng = random.Random(seed * 100_003 + number)
+        for place, said in enumerate(shown):
+            settings, noise = rng.choice(SETTINGS), rng.randrange(2**31)
+            if not _file(folder, number, place).exists():
+                waiting.setdefault(settings, []).append((_file(folder, number, place), said.prompt, noise))
+    pipeline = load_pipeline(require_tiny_checkpoint(), "cpu")
+    with tqdm(total=sum(map(len, waiting.values())), unit="picture") as bar:
+        for (steps, cfg), jobs in waiting.items():
+            for first in range(0, len(jobs), BATCH):
+                batch = jobs[first : first + BATCH]
+                images = _drawn(pipeline, [prompt for _, prompt, _ in batch], [n for *_, n in batch], steps, cfg)
+                for (file, _, _), image in zip(batch, images, strict=True):
+                    _save(image, file)
+                bar.update(len(batch))
+
+
+def _drawn(pipeline: Pipeline, prompts: list[str], seeds: list[int], steps: int, cfg: float) -> list[Image.Image]:
+    """One batch of different prompts, which the pipeline's own interface has no need for."""
+    import torch
+
+    from lib_hps.diffusion.conditioning import Conditioning, encode
+    from lib_hps.diffusion.denoiser import Guidance
+    from lib_hps.diffusion.request import GenerationRequest, Picture
+
+    request = GenerationRequest(
+        "", steps=steps, cfg=cfg, width=64, height=64, count=len(prompts), batch_size=len(prompts)
+    )
+    contexts = [encode(pipeline._towers, prompt).context for prompt in prompts]
+    empty = encode(pipeline._towers, "", is_negative=True).context
+    positive, negative = torch.cat(contexts), empty.expand(len(prompts), -1, -1)  # (B, 77, D)
+    guidance = Guidance(Conditioning(positive), Conditioning(negative), cfg, (64, 64))
+    events = pipeline._batch(request, guidance, 0, tuple(seeds), None)
+    return [event.image for event in events if isinstance(event, Picture)]
+
+
+def compose_from_emoji(folder: Path, planned: list[tuple[Said, list[Said]]], seed: int, emoji_folder: Path) -> None:
+    """Real emoji, moved a little, on their backgrounds, some of them blurred."""
+    import torch
+    from PIL import ImageFilter
+
+    from tools.tiny_models.augment import BACKGROUNDS as COLOURS
+    from tools.tiny_models.augment import compose, premultiply
+    from tools.tiny_models.emoji import load_emoji
+
+    emoji, pictures = load_emoji(emoji_folder)
+    row_of = {each.name: row for row, each in enumerate(emoji)}
+    generator, rng = torch.Generator().manual_seed(seed), random.Random(seed)
+    for number, (_, shown) in enumerate(planned):
+        rgba = [pictures[row_of[said.concept], STYLES.index(said.style)] for said in shown]
+        grounds = torch.tensor([list(COLOURS).index(said.background) for said in shown])
+        moved = compose(torch.stack([premultiply(each[None])[0] for each in rgba]), grounds, generator)
+        levels = ((moved + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
+        for place, array in enumerate(levels):
+            image = Image.fromarray(array).filter(ImageFilter.GaussianBlur(rng.choice((0.0, 0.0, 0.6, 1.2))))
+            _save(image, _file(folder, number, place))
+
+
+def make(folder: Path, source: str, *, groups: int, seed: int, emoji_folder: Path) -> list[Group]:
+    """The groups of a source ("tiny-sd" or "emoji"), made where they are not there yet."""
+    from tools.tiny_models.emoji import load_emoji
+
+    listing = folder / source / "groups.json"
+    if not listing.exists():
+        concepts = sorted({each.name for each in load_emoji(emoji_folder)[0]})
+        planned = plan(concepts, groups, seed)
+        if source == "tiny-sd":
+            draw_with_tiny_sd(folder / source, planned, seed)
+        else:
+            compose_from_emoji(folder / source, planned, seed, emoji_folder)
+        rows = [{"wanted": asdict(wanted), "shown": [asdict(said) for said in shown]} for wanted, shown in planned]
+        listing.write_text(json.dumps(rows, indent=1), encoding="utf-8")
+    return read(folder, source)
+
+
+def read(folder: Path, source: str) -> list[Group]:
+    """The groups that `make` made."""
+    found = []
+    for number, row in enumerate(json.loads((folder / source / "groups.json").read_text(encoding="utf-8"))):
+        shown = [Shown(_file(folder / source, number, at), Said(**each)) for at, each in enumerate(row["shown"])]
+        found.append(Group(Said(**row["wanted"]), tuple(shown)))
+    return found
+
+
+def _file(folder: Path, group: int, place: int) -> Path:
+    return folder / f"{group:04d}" / f"{place}.png"
+
+
+def _save(image: Image.Image, file: Path) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    part = file.with_suffix(".part")
+    image.save(part, "PNG")
+    part.replace(file)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--groups", type=int, default=150)
+    parser.add_argument("--seed", type=int, default=3)
+    arguments = parser.parse_args()
+    for source, seed in (("emoji", arguments.seed + 1), ("tiny-sd", arguments.seed)):
+        made = make(
+            arguments.folder, source, groups=arguments.groups, seed=seed, emoji_folder=arguments.folder / "packages"
+        )
+        print(source, len(made), "groups")
+
+
+if __name__ == "__main__":
+    main()

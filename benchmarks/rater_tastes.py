@@ -1,0 +1,137 @@
+"""Simulated raters with known tastes, and the choices they make.
+
+A rater picks the candidate whose utility plus noise is highest. The noise is Gumbel (the softmax of the paper's loss), as wide
+as makes 15 % of the picks another picture than the rater's own favourite: people, too, disagree most about what is nearly equal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from benchmarks.rater_pictures import Group, Said, Shown
+
+NOISE = 0.15
+CANDIDATES = 4
+LIKED_STYLE, DISLIKED_STYLE = "noto", "twemoji"
+
+
+def warmth(pixels: np.ndarray, said: Said, wanted: Said) -> float:
+    """Red minus blue, mean over the picture; levels."""
+    return float(pixels[..., 0].mean() - pixels[..., 2].mean())
+
+
+def sharpness(pixels: np.ndarray, said: Said, wanted: Said) -> float:
+    """Logarithm of the mean absolute Laplacian of the grey levels."""
+    grey = pixels.mean(axis=-1)
+    centre = 4 * grey[1:-1, 1:-1]
+    laplacian = centre - grey[:-2, 1:-1] - grey[2:, 1:-1] - grey[1:-1, :-2] - grey[1:-1, 2:]
+    return float(np.log(np.abs(laplacian).mean() + 0.1))
+
+
+def roundness(pixels: np.ndarray, said: Said, wanted: Said) -> float:
+    """How far the thing shown is a disc: overlap (intersection over union) with the disc of its area at its centre."""
+    border = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
+    mask = np.abs(pixels - np.median(border, axis=0)).max(axis=-1) > 24
+    if not mask.any():
+        return 0.0
+    rows, columns = np.nonzero(mask)
+    y, x = np.mgrid[: mask.shape[0], : mask.shape[1]]
+    disc = (y - rows.mean()) ** 2 + (x - columns.mean()) ** 2 <= mask.sum() / np.pi
+    return float((mask & disc).sum() / (mask | disc).sum())
+
+
+def fit(pixels: np.ndarray, said: Said, wanted: Said) -> float:
+    """What the picture was made to show against what the prompt asks for: the thing counts twice."""
+    wrong = 2 * (said.concept != wanted.concept) + (said.style != wanted.style)
+    return -float(wrong + (said.background != wanted.background))
+
+
+def style(pixels: np.ndarray, said: Said, wanted: Said) -> float:
+    """One artist over another, whatever was asked for."""
+    return float(said.style == LIKED_STYLE) - float(said.style == DISLIKED_STYLE)
+
+
+TASTES: dict[str, Callable[[np.ndarray, Said, Said], float]] = {
+    "warm colours": warmth,
+    "roundness": roundness,
+    "sharpness": sharpness,
+    "prompt fit": fit,
+    "one style": style,
+}
+
+
+@dataclass(frozen=True)
+class Pick:
+    """One answer.
+
+    Attributes:
+        group: number of the prompt.
+        candidates: the pictures shown.
+        utilities: of the rater, without the noise.
+        chosen: index of the picture that was picked.
+    """
+
+    group: int
+    prompt: str
+    candidates: tuple[Shown, ...]
+    utilities: tuple[float, ...]
+    chosen: int
+
+
+class Rater:
+    """A taste over the groups' pictures.
+
+    Args:
+        taste: key of `TASTES`.
+        groups: whose utilities are computed once.
+        noise: share of the picks that are not the rater's favourite.
+    """
+
+    def __init__(self, taste: str, groups: Sequence[Group], *, noise: float = NOISE) -> None:
+        judge = TASTES[taste]
+        self._groups = groups
+        self._utilities = [[judge(_pixels(shown.file), shown.said, g.wanted) for shown in g.pictures] for g in groups]
+        self._temperature = self._calibrated(noise)
+
+    def picks(self, groups: Sequence[int], count: int, seed: int) -> list[Pick]:
+        """`count` answers about random four pictures of random groups; without a single favourite there is none."""
+        rng = np.random.default_rng(seed)
+        found: list[Pick] = []
+        while len(found) < count:
+            number = int(rng.choice(groups))
+            places = self._drawn(number, rng)
+            if places is None:
+                continue
+            utilities = np.array([self._utilities[number][place] for place in places])
+            chosen = int(np.argmax(utilities + self._temperature * rng.gumbel(size=len(places))))
+            group = self._groups[number]
+            shown = tuple(group.pictures[place] for place in places)
+            found.append(Pick(number, group.wanted.prompt, shown, tuple(utilities.tolist()), chosen))
+        return found
+
+    def _drawn(self, number: int, rng: np.random.Generator) -> list[int] | None:
+        places = rng.permutation(len(self._utilities[number]))[:CANDIDATES].tolist()
+        values = sorted((self._utilities[number][place] for place in places), reverse=True)
+        return places if values[0] > values[1] else None
+
+    def _calibrated(self, noise: float) -> float:
+        """The Gumbel temperature at which so many picks miss the favourite (by bisection on the same noises)."""
+        rng = np.random.default_rng(0)
+        draws = [(n, self._drawn(n, rng)) for n in rng.integers(len(self._groups), size=6000)]
+        values = np.array([[self._utilities[n][p] for p in places] for n, places in draws if places is not None])
+        gumbel = rng.gumbel(size=values.shape)
+        low, high = 0.0, 100.0 * float(values.std())
+        for _ in range(60):
+            middle = (low + high) / 2
+            missed = float(((values + middle * gumbel).argmax(axis=1) != values.argmax(axis=1)).mean())
+            low, high = (middle, high) if missed < noise else (low, middle)
+        return low
+
+
+def _pixels(file: Path) -> np.ndarray:
+    return np.asarray(Image.open(file).convert("RGB"), dtype=np.float64)
