@@ -45,7 +45,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
         raise WeightsError(
             f"There is no checkpoint {path}. Give the path of a .safetensors file of Stable Diffusion 1 or SDXL."
         )
-    weights = _read_weights(path)
+    weights = read_weights(path)
     family = _family(path, weights)
     config_path = path.with_suffix(".yaml")
     has_own_config = config_path.is_file()
@@ -53,7 +53,12 @@ def read_checkpoint(path: Path) -> Checkpoint:
     return Checkpoint(path, weights, family, config, has_own_config)
 
 
-def _read_weights(path: Path) -> dict[str, torch.Tensor]:
+def read_weights(path: Path) -> dict[str, torch.Tensor]:
+    """Named tensors of a file, without running code from it.
+
+    Raises:
+        WeightsError: it cannot be read, or holds more than weights.
+    """
     import pickle
 
     import torch

@@ -10,7 +10,7 @@ import abc
 import logging
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -18,7 +18,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from lib_hps.errors import InputError
+from lib_hps.training.ema import WeightAverage
 from lib_hps.training.logs import TrainingLog
+from lib_hps.training.optimizers import Optimizer, make_optimizer
 from lib_hps.training.sampling import batch_indices, example_generator
 from lib_hps.training.schedule import Schedule, learning_rate_factor
 from lib_hps.training.state import RunState
@@ -40,12 +42,14 @@ class EngineConfig:
         steps: optimiser steps.
         batch: examples in a step, all processes and accumulated parts together.
         micro_batch: examples that one process takes at once; None: all of its share.
-        lr: AdamW's peak learning rate.
-        betas: AdamW's.
-        weight_decay: AdamW's.
+        optimizer: "adamw"; "adamw8bit" (bitsandbytes) and "prodigy" (prodigyopt) where they are installed.
+        lr: the optimiser's peak learning rate; Prodigy finds it, give 1.
+        betas: the optimiser's.
+        weight_decay: the optimiser's.
         warmup: steps of linear warm-up.
         schedule: of the learning rate behind the warm-up.
         clip_norm: of the gradient, 0 for none.
+        ema: decay of an average of the weights that is evaluated and kept in the weights' place; 0 for none.
         precision: of the forward pass; weights stay as the task made them.
         seed: of everything.
         save_every: steps between states on disk.
@@ -59,12 +63,14 @@ class EngineConfig:
     steps: int
     batch: int
     micro_batch: int | None = None
+    optimizer: Optimizer = "adamw"
     lr: float = 1e-4
     betas: tuple[float, float] = (0.9, 0.999)
     weight_decay: float = 0.01
     warmup: int = 0
     schedule: Schedule = "constant"
     clip_norm: float = 1.0
+    ema: float = 0.0
     precision: Precision = "fp32"
     seed: int = 0
     save_every: int = 100
@@ -90,6 +96,8 @@ class EngineConfig:
         for name in ("weight_decay", "clip_norm"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise InputError(f"{name} is {getattr(self, name)!r}; give 0 or more.")
+        if not 0 <= self.ema < 1:
+            raise InputError(f"ema is {self.ema!r}; give 0 (none) or a decay below 1, such as 0.999.")
 
 
 class Task(abc.ABC):
@@ -114,8 +122,21 @@ class Task(abc.ABC):
     def loss(self, model: torch.nn.Module, batch: Any, device: torch.device) -> tuple[torch.Tensor, dict[str, float]]:
         """The mean loss of the batch's examples through `model` (the wrapped one), and figures for the log."""
 
+    def plan(self, step: int, *, batch: int, micro: int, seed: int) -> Sequence[int]:
+        """The `batch` examples of a step, a function of the arguments alone.
+
+        A task whose examples do not all fit together gives runs of `micro` that do.
+        """
+        return batch_indices(step, count=self.count, batch=batch, seed=seed)
+
+    def after_step(self) -> None:  # noqa: B027 - most tasks have nothing to do here
+        """Called when the optimiser has changed the weights, before they are averaged or saved."""
+
     def evaluate(self) -> dict[str, float]:
-        """Figures of the present weights; "value" decides which ones are best (higher is better)."""
+        """Figures of the present weights; "value" decides which ones are best (higher is better).
+
+        The first process evaluates for all.
+        """
         return {}
 
 
@@ -164,8 +185,6 @@ def make_accelerator(precision: Precision = "fp32") -> Accelerator:
 
 class _Loop:
     def __init__(self, task: Task, config: EngineConfig, folder: Path, accelerator: Accelerator) -> None:
-        import torch
-
         if task.count < 1:
             raise InputError("There is nothing to train on: the data set has no usable example.")
         trained = [p for p in task.model.parameters() if p.requires_grad]
@@ -173,9 +192,12 @@ class _Loop:
             raise InputError("There is nothing to train: every parameter of the model is frozen.")
         self._task, self._config, self._accelerator = task, config, accelerator
         self._micro, self._parts = _split(config, accelerator.num_processes)
-        optimizer = torch.optim.AdamW(trained, lr=config.lr, betas=config.betas, weight_decay=config.weight_decay)
+        optimizer = make_optimizer(
+            config.optimizer, trained, lr=config.lr, betas=config.betas, weight_decay=config.weight_decay
+        )
+        self._average = WeightAverage(trained, config.ema) if config.ema else None
         self._model, self._optimizer = accelerator.prepare(task.model, optimizer)
-        self._state = RunState(folder, task.model, self._optimizer, accelerator, config)
+        self._state = RunState(folder, task.model, self._optimizer, accelerator, config, self._average)
         self._log = TrainingLog(folder if accelerator.is_main_process else None)
 
     def run(self) -> Result:
@@ -195,6 +217,8 @@ class _Loop:
                 if self._is_out_of_patience():
                     break
         self._log.close()
+        if self._average is not None:
+            self._average.apply()
         state.restore_best()
         return Result(state.step, state.best_step, state.history, self._is_out_of_patience())
 
@@ -212,7 +236,7 @@ class _Loop:
     def _load(self, step: int) -> list[Any]:
         """This process' parts of a step."""
         config, world, rank = self._config, self._accelerator.num_processes, self._accelerator.process_index
-        indices = batch_indices(step, count=self._task.count, batch=config.batch, seed=config.seed)
+        indices = self._task.plan(step, batch=config.batch, micro=self._micro, seed=config.seed)
         parts = []
         for part in range(self._parts):
             first = (part * world + rank) * self._micro
@@ -246,6 +270,9 @@ class _Loop:
             figures["gradient norm"] = float(accelerator.clip_grad_norm_(self._model.parameters(), config.clip_norm))
         self._optimizer.step()
         self._optimizer.zero_grad(set_to_none=True)
+        self._task.after_step()
+        if self._average is not None:
+            self._average.update(step)
         if not math.isfinite(figures["loss"]) and config.precision != "fp16":
             raise InputError(
                 f"The loss became {figures['loss']} at step {step + 1}. Lower the learning rate ({config.lr}) and "
@@ -254,11 +281,15 @@ class _Loop:
         return {**figures, "lr": config.lr * factor, "seconds": time.monotonic() - began}
 
     def _evaluate(self) -> None:
+        from accelerate.utils import broadcast_object_list
+
         self._model.eval()
-        figures: Mapping[str, float] = self._task.evaluate()
-        if figures:
-            self._state.note(dict(figures))
-            self._log.evaluation(self._state.step, dict(figures))
+        with self._average.applied() if self._average is not None else nullcontext():
+            found = [self._task.evaluate() if self._accelerator.is_main_process else {}]
+            figures: dict[str, float] = broadcast_object_list(found)[0]
+            if figures:
+                self._state.note(figures)
+                self._log.evaluation(self._state.step, figures)
 
     def _is_out_of_patience(self) -> bool:
         return bool(self._config.patience) and self._state.evaluations_without_gain >= self._config.patience

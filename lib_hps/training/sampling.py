@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,30 @@ def batch_indices(step: int, *, count: int, batch: int, seed: int) -> list[int]:
     return found
 
 
+def bucketed_indices(step: int, buckets: Sequence[Sequence[int]], *, batch: int, micro: int, seed: int) -> list[int]:
+    """As `batch_indices`, in runs of `micro` examples that lie in one bucket.
+
+    An epoch is every bucket, shuffled and cut into runs, in a random order of runs; a bucket that `micro` does not
+    divide is filled up from its own beginning.
+
+    Args:
+        step: from 0.
+        buckets: which examples fit together.
+        batch: a multiple of `micro`.
+        micro: examples in a run.
+        seed: of the run.
+    """
+    runs = [(number, first) for number, bucket in enumerate(buckets) for first in range(0, len(bucket), micro)]
+    found: list[int] = []
+    for at in range(step * batch // micro, (step + 1) * batch // micro):
+        epoch, place = divmod(at, len(runs))
+        number, first = runs[_shuffled(epoch, len(runs), seed)[place]]
+        bucket = buckets[number]
+        order = _shuffled(epoch, len(bucket), seed + number + 1)
+        found += [bucket[order[(first + i) % len(bucket)]] for i in range(micro)]
+    return found
+
+
 def example_generator(seed: int, step: int, index: int) -> torch.Generator:
     """A generator for the random choices about one example in one step (crop, noise, dropout)."""
     import torch
@@ -37,7 +62,7 @@ def example_generator(seed: int, step: int, index: int) -> torch.Generator:
     return torch.Generator().manual_seed(mixed & _MASK)
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=64)
 def _shuffled(epoch: int, count: int, seed: int) -> list[int]:
     import torch
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import torch
     from accelerate import Accelerator
 
+    from lib_hps.training.ema import WeightAverage
     from lib_hps.training.engine import EngineConfig
 
 # what may differ between a run and its continuation
@@ -38,7 +39,9 @@ class RunState:
         optimizer: torch.optim.Optimizer,
         accelerator: Accelerator,
         config: EngineConfig,
+        average: WeightAverage | None = None,
     ) -> None:
+        self._average = average
         self._folder, self._model, self._optimizer, self._accelerator = folder, model, optimizer, accelerator
         self._settings = json.loads(json.dumps(dataclasses.asdict(config)))
         self.step = 0
@@ -52,10 +55,9 @@ class RunState:
 
     def note(self, figures: dict[str, float]) -> None:
         """Keep an evaluation, and the weights where they are the best so far."""
-        value = figures.get("value", -math.inf)
         before = max((each.get("value", -math.inf) for each in self.history), default=-math.inf)
         self.history.append({"step": self.step, **figures})
-        if self.best_step is None or value > before:
+        if "value" in figures and (self.best_step is None or figures["value"] > before):
             self.best_step = self.step
             self._write("best.pt", {"step": self.step, "weights": self._weights()})
 
@@ -70,6 +72,7 @@ class RunState:
             "weights": self._weights(),
             "optimizer": self._optimizer.state_dict(),
             "scaler": scaler.state_dict() if scaler is not None else None,
+            "average": None if self._average is None else self._average.weights,
         }
         self._write("state.pt", content)
 
@@ -88,6 +91,8 @@ class RunState:
         self._optimizer.load_state_dict(content["optimizer"])
         if self._accelerator.scaler is not None and content["scaler"]:
             self._accelerator.scaler.load_state_dict(content["scaler"])
+        if self._average is not None:
+            self._average.load(content["average"])
         self.step, self.best_step, self.history = content["step"], content["best_step"], content["history"]
 
     def restore_best(self) -> None:
