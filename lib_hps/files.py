@@ -13,12 +13,14 @@ from lib_hps.errors import InputError, StorageError
 
 
 @contextmanager
-def atomic_write(path: str | os.PathLike[str], mode: str = "wb") -> Iterator[IO]:
+def atomic_write(path: str | os.PathLike[str], mode: str = "wb", *, is_durable: bool = True) -> Iterator[IO]:
     """Open a temporary file beside `path`; on a clean exit fsync it and rename it over `path`.
 
     Args:
         path: the file to appear; its folder is made if it is missing.
         mode: "wb", or "w" for UTF-8 text.
+        is_durable: False saves the wait for the disk, for what can be computed again: a killed program still leaves
+            the old file or the new one, but after a power cut the file may be empty.
 
     Raises:
         StorageError: the folder is not writable or the disk is full; nothing is left behind.
@@ -36,7 +38,8 @@ def atomic_write(path: str | os.PathLike[str], mode: str = "wb") -> Iterator[IO]
         with os.fdopen(handle, mode, encoding=None if "b" in mode else "utf-8") as stream:
             yield stream
             stream.flush()
-            os.fsync(stream.fileno())
+            if is_durable:
+                os.fsync(stream.fileno())
         # mkstemp makes private files; give what an ordinary open() would
         umask = os.umask(0)
         os.umask(umask)

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from typing import Any
 
 from lib_hps.errors import Cancelled, HpsError
 
@@ -17,8 +18,13 @@ COMMANDS = {
     "optimize": "Let a scorer rank round after round until the picture is right",
     "render": "Draw a picture again from its infotext, pixel for pixel",
     "serve": "Open the page on your own SD1 or SDXL checkpoint",
+    "train-lora": "Train a LoRA on what was preferred, for <lora:name:1>",
     "doctor": "Say what is installed, which weights are found, and what is missing",
 }
+
+
+def _module(command: str) -> Any:
+    return import_module(f"lib_hps.cli.{command.replace('-', '_')}")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -33,7 +39,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, words in COMMANDS.items():
         command = commands.add_parser(name, help=words, description=words + ".")
-        import_module(f"lib_hps.cli.{name}").add_arguments(command)
+        _module(name).add_arguments(command)
     return parser
 
 
@@ -47,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     arguments = build_parser().parse_args(argv)
     try:
-        return int(import_module(f"lib_hps.cli.{arguments.command}").run(arguments))
+        return int(_module(arguments.command).run(arguments))
     except (KeyboardInterrupt, Cancelled) as stop:
         note(f"\nStopped. {stop}".rstrip())
         return 130

@@ -49,7 +49,7 @@ class FeatureCache:
 
         features = features.detach().cpu()
         features = (features.half() if features.is_floating_point() else features).contiguous()
-        with atomic_write(self._file(name)) as stream:
+        with atomic_write(self._file(name), is_durable=False) as stream:
             stream.write(safetensors.torch.save({"features": features}))
         return features
 

@@ -48,7 +48,7 @@ class LoraSettings:
     seed: int = field(default=0, metadata=_("of everything"))
     rank: int = field(default=4, metadata=_("of the low-rank layers"))
     alpha: float | None = field(default=None, metadata=_("scale = alpha / rank; not set: the rank"))
-    targets: str = _("attention", f"comma-separated: {', '.join(TARGETS)}")
+    targets: str = field(default="attention", metadata=_(f"comma-separated: {', '.join(TARGETS)}"))
     text_encoder: bool = field(default=False, metadata=_("adapt the attention of the text encoder as well"))
     max_norm: float = field(default=0.0, metadata=_("largest norm of one layer's change, 0 for none"))
     ratio: str = field(

@@ -36,16 +36,17 @@ class Estimate:
     def words(self, steps: int) -> str:
         """One line for the user."""
         seconds = self.step_s * steps
-        long = f"{seconds / 3600:.1f} h" if seconds > 5400 else f"{seconds / 60:.0f} min" if seconds > 90 else f"{seconds:.0f} s"
+        minutes = seconds / 60
+        long = (
+            f"{minutes / 60:.1f} h" if minutes > 90 else f"{minutes:.0f} min" if minutes > 1.5 else f"{seconds:.0f} s"
+        )
         return (
             f"{steps} steps of about {self.step_s:.2f} s: {long} without samples; "
             f"{self.peak_bytes / 2**30:.1f} GiB at the most; {self.micro_batch} at once."
         )
 
 
-def probe(
-    task: _LoraTask, settings: LoraSettings, *, world: int, autocast: Callable[[], object]
-) -> Estimate:
+def probe(task: _LoraTask, settings: LoraSettings, *, world: int, autocast: Callable[[], object]) -> Estimate:
     """Run the forward and backward pass of one part twice, halving it where memory does not suffice.
 
     Gradients are thrown away; weights and random numbers of the run are untouched.
@@ -82,9 +83,7 @@ def _first_guess(task: _LoraTask, share: int, device: torch.device) -> int:
     return max(1, min(share, _CPU_CELLS * 64 // (width * height)))
 
 
-def _timed(
-    task: _LoraTask, micro: int, device: torch.device, autocast: Callable[[], object]
-) -> tuple[float, int]:
+def _timed(task: _LoraTask, micro: int, device: torch.device, autocast: Callable[[], object]) -> tuple[float, int]:
     shapes = task.shapes
     largest = max(range(len(shapes)), key=lambda index: shapes[index][0] * shapes[index][1])
     generator = torch.Generator().manual_seed(0)
@@ -98,7 +97,7 @@ def _timed(
         with autocast():  # type: ignore[attr-defined]
             loss, _figures = task.loss(task.model, batch, device)
         loss.backward()
-        float(loss)
+        float(loss.detach())  # waits for the device
         seconds = time.monotonic() - began
         task.model.zero_grad(set_to_none=True)
     return seconds, _peak(device)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import io
 import logging
+import math
 import random
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_LONGEST_RATIO = 2.0  # of a bucket's sides
+_LONGEST_RATIO = 2.4  # of a bucket's sides
 
 
 @dataclass(frozen=True)
@@ -74,13 +75,13 @@ def bucket_of(size: tuple[int, int], *, resolution: int, step: int, are_kept: bo
     square = max(step, resolution // step * step)
     if not are_kept:
         return square, square
-    wanted = min(max(size[0] / size[1], 1 / _LONGEST_RATIO), _LONGEST_RATIO)
+    wanted = math.log(size[0] / size[1])
     choices = {(square, square)}
     for short in range(step, square + 1, step):
         long = square * square // short // step * step
         if long <= _LONGEST_RATIO * short:
             choices |= {(short, long), (long, short)}
-    return min(choices, key=lambda c: (abs(c[0] / c[1] - wanted) / wanted, -c[0] * c[1], c))
+    return min(choices, key=lambda c: (abs(math.log(c[0] / c[1]) - wanted), -c[0] * c[1], c))
 
 
 def crop_of(size: tuple[int, int], bucket: tuple[int, int], *, digest: str, number: int) -> Crop:

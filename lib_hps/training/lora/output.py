@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lib_hps.diffusion.lora import LoraModel, LoraUse
-from lib_hps.diffusion.lora_file import LoraFile, LoraPair, read_lora, tensors_of
+from lib_hps.diffusion.lora_file import LoraPair, read_lora, tensors_of
 from lib_hps.diffusion.lora_names import LoraNames
 from lib_hps.errors import StorageError, WeightsError
 from lib_hps.files import atomic_write
@@ -140,17 +140,17 @@ def packed(tensors: Mapping[str, Tensor], details: Mapping[str, str]) -> bytes:
     return safetensors.torch.save(dict(tensors), {**details, **hashes})
 
 
-def check(content: bytes, pipeline: Pipeline, prompt: str, side_px: int) -> tuple[LoraFile, float]:
+def check(content: bytes, base: BaseModel, pipeline: Pipeline, prompt: str) -> float:
     """Put a file's content on the base as a WebUI would, and draw with it.
 
     Args:
         content: of the file.
-        pipeline: draws the base model: without the adapter, or with the adapter off.
+        base: with the adapter off.
+        pipeline: that draws it.
         prompt: to draw.
-        side_px: of the picture.
 
     Returns:
-        The file as it was read, and how far the picture moved: the mean difference of the latents' pixels, 0 to 255.
+        How far the picture moved: the mean difference of its pixels, 0 to 255.
 
     Raises:
         WeightsError: a name that is none of the base's, or a file that changes nothing.
@@ -159,6 +159,7 @@ def check(content: bytes, pipeline: Pipeline, prompt: str, side_px: int) -> tupl
 
     from lib_hps.diffusion.request import GenerationRequest
 
+    side_px = base.native_side_px
     request = GenerationRequest(prompt, steps=_CHECK_STEPS, cfg=3.0, width=side_px, height=side_px, sampler="Euler")
 
     def drawn(uses: tuple[LoraUse, ...]) -> np.ndarray:
@@ -169,9 +170,8 @@ def check(content: bytes, pipeline: Pipeline, prompt: str, side_px: int) -> tupl
     try:
         with os.fdopen(handle, "wb") as stream:
             stream.write(content)
-        file = read_lora(Path(name))
-        model = pipeline.loras
-        model.match(file)
+        model = LoraModel(base.unet, [tower.model for tower in base.towers])
+        model.match(read_lora(Path(name)))
         before, after = drawn(()), drawn((LoraUse(Path(name)),))
     except OSError as error:
         raise StorageError(f"Cannot write {name}: {error.strerror}. Free some space.") from error
@@ -180,7 +180,7 @@ def check(content: bytes, pipeline: Pipeline, prompt: str, side_px: int) -> tupl
     distance = float(np.abs(after - before).mean())
     if distance == 0:
         raise WeightsError("The LoRA changes nothing in a picture, so it was not written. Train it longer.")
-    return file, distance
+    return distance
 
 
 def write(path: Path, content: bytes, sidecar: Mapping[str, object], preview: Image | None) -> None:

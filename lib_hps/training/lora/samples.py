@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -95,12 +95,24 @@ class Samples:
         self._write(rows)
         return figures
 
+    @property
+    def prompts(self) -> Sequence[str]:
+        """Of the plan, at least one."""
+        return self._plan.prompts
+
+    def preview(self) -> Image:
+        """One picture of the model as it is, for the LoRA's card."""
+        return next(self._drawn(self._plan.prompts[:1], 1, NEGATIVE_TEXT if self._plan.has_negative else ""))
+
     def draw(self, negative: str) -> list[Image]:
         """The plan's pictures from the model as it is."""
+        return list(self._drawn(self._plan.prompts, self._plan.seeds, negative))
+
+    def _drawn(self, prompts: Sequence[str], seeds: int, negative: str) -> Iterator[Image]:
         from lib_hps.diffusion.request import GenerationRequest
 
-        plan, found = self._plan, []
-        for number, prompt in enumerate(plan.prompts):
+        plan = self._plan
+        for number, prompt in enumerate(prompts):
             request = GenerationRequest(
                 prompt,
                 negative,
@@ -109,11 +121,11 @@ class Samples:
                 width=plan.side_px,
                 height=plan.side_px,
                 seed=_FIRST_SEED + 100 * number,
-                count=plan.seeds,
-                batch_size=min(plan.seeds, 8) if plan.side_px <= 256 else 1,
+                count=seeds,
+                batch_size=min(seeds, 8) if plan.side_px <= 256 else 1,
             )
-            found += [picture.image for picture in self._pipeline.generate(request)]
-        return found
+            for picture in self._pipeline.generate(request):
+                yield picture.image
 
     def _scored(self, pictures: Sequence[Image]) -> dict[str, list[float]]:
         prompts = [prompt for prompt in self._plan.prompts for _ in range(self._plan.seeds)]
@@ -140,6 +152,8 @@ def sheet(rows: Sequence[Sequence[Image]]) -> Image:
     page = PIL.new("RGB", (max(len(row) for row in rows) * wide, len(rows) * high), "white")
     for down, row in enumerate(rows):
         for across, picture in enumerate(row):
-            small = picture.resize((round(picture.width * factor), round(picture.height * factor)), PIL.Resampling.LANCZOS)
+            small = picture.resize(
+                (round(picture.width * factor), round(picture.height * factor)), PIL.Resampling.LANCZOS
+            )
             page.paste(small, (across * wide, down * high))
     return page

@@ -1,0 +1,345 @@
+"""One LoRA from beginning to end: load, prepare, say what to expect, train, check, write."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lib_hps.errors import InputError
+from lib_hps.files import atomic_write
+from lib_hps.training.lora.config import LoraSettings
+from lib_hps.training.lora.examples import TrainingPair, TrainingPicture, kept_out, mixed, read_manifest, read_pairs
+
+if TYPE_CHECKING:
+    import torch
+    from accelerate import Accelerator
+
+    from lib_hps.scoring import Scorer
+    from lib_hps.training.engine import Precision, Result
+    from lib_hps.training.lora.adapter import Adapter
+    from lib_hps.training.lora.samples import Samples
+    from lib_hps.training.lora.task import DenoisingTask, DpoTask
+
+log = logging.getLogger(__name__)
+
+# what may differ between a run and its continuation, besides the engine's own
+_FREE = {
+    "steps", "micro_batch", "save_every", "sample_every", "sample_prompts", "sample_seeds", "sample_steps",
+    "sample_cfg", "patience", "scorer", "holdout", "cache_dir", "compile", "gradient_checkpointing",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is trained, on what, and where it goes.
+
+    Attributes:
+        manifest: JSONL of `hps select`; for `dpo` also pairs, or a folder of recorded choices.
+        base: checkpoint file.
+        out: the LoRA's file.
+        folder: of the run: state, log, samples; a run that was killed goes on there.
+        vae: another autoencoder, LDM's layout.
+        device: "auto", "cpu", "cuda", "cuda:1", "mps".
+    """
+
+    manifest: Path
+    base: Path
+    out: Path
+    folder: Path
+    vae: Path | None = None
+    device: str = "auto"
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What a run gave.
+
+    Attributes:
+        path: of the LoRA's file; None where training ended and this process is not the first.
+        left_out: pictures that could not be used, with the reason.
+        distance: how far the check picture moved from the base's, mean over pixels, 0 to 255.
+    """
+
+    path: Path | None
+    result: Result
+    left_out: dict[Path, str]
+    distance: float
+
+
+def train_lora(job: Job, settings: LoraSettings, *, say: Callable[[str], None] = log.info) -> Finished:
+    """Train and write one LoRA; call again with the same arguments to go on with a run that was killed.
+
+    Args:
+        job: what and where.
+        settings: how.
+        say: is told what happens, on the first process alone.
+
+    Raises:
+        InputError, WeightsError, StorageError: as their messages say.
+    """
+    from accelerate import Accelerator
+
+    from lib_hps.scoring.device import resolve_device
+    from lib_hps.training.engine import train
+
+    started = time.time()
+    precision = settings.precision or _precision(resolve_device(job.device))
+    mixed_precision = "no" if precision == "fp32" else precision
+    accelerator = Accelerator(mixed_precision=mixed_precision, cpu=resolve_device(job.device).type == "cpu")
+    tell = say if accelerator.is_main_process else (lambda words: None)
+    _check_continuation(job, settings, accelerator)
+    run = _Preparation(job, settings, accelerator, precision, tell)
+    estimate = run.estimate()
+    tell(f"{run.examples} on {accelerator.device}, {precision}, {accelerator.num_processes} process(es).")
+    tell(estimate.words(settings.steps))
+    result = train(run.task, settings.engine(precision, estimate.micro_batch), job.folder, accelerator=accelerator)
+    distance = run.write(result, started) if accelerator.is_main_process else 0.0
+    accelerator.wait_for_everyone()
+    return Finished(job.out if accelerator.is_main_process else None, result, run.left_out, distance)
+
+
+class _Preparation:
+    """Everything that a run needs, in the order in which it can be had."""
+
+    def __init__(
+        self,
+        job: Job,
+        settings: LoraSettings,
+        accelerator: Accelerator,
+        precision: Precision,
+        say: Callable[[str], None],
+    ) -> None:
+        import torch
+
+        from lib_hps.training.lora.base import load_base
+
+        self._job, self._settings, self._accelerator, self._say = job, settings, accelerator, say
+        dtype = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
+        self._base = load_base(job.base, vae=job.vae, device=str(accelerator.device), dtype=dtype)
+        self.resolution = settings.resolution or self._base.native_side_px
+        self._prepare_unet(self._base.unet)
+        self._captions, self._store = self._inputs()
+        pictures, pairs = self._read()
+        self.left_out = self._fill([p.file for p in pictures] + [f for p in pairs for f in (p.winner, p.loser)])
+        pictures = [p for p in pictures if p.file not in self.left_out]
+        pairs = [p for p in pairs if p.winner not in self.left_out and p.loser not in self.left_out]
+        self._adapter = self._adapted()
+        self._samples = self._judges(pictures, pairs)
+        self.task = self._task(pictures, pairs)
+
+    def _prepare_unet(self, unet: Any) -> None:
+        import torch
+
+        if self._accelerator.device.type == "cuda":
+            unet.to(memory_format=torch.channels_last)
+        if self._settings.gradient_checkpointing:
+            unet.enable_gradient_checkpointing()
+
+    def _inputs(self) -> tuple[Any, Any]:
+        from lib_hps.training.feature_cache import FeatureCache
+        from lib_hps.training.lora.latents import LatentStore
+        from lib_hps.training.lora.text import Captions
+
+        settings, base = self._settings, self._base
+        folder = settings.cache_dir or self._job.folder.parent / "cache"
+        kept = settings.cache
+        captions = Captions(base.towers, FeatureCache(folder, f"text {base.text_hash}") if kept else None)
+        store = LatentStore(
+            base.vae,
+            FeatureCache(folder, f"latents {base.vae_hash}") if kept else None,
+            resolution=self.resolution,
+            step=base.step_px,
+            crops=settings.crops,
+            has_buckets=settings.buckets,
+        )
+        return captions, store
+
+    def _read(self) -> tuple[list[TrainingPicture], list[TrainingPair]]:
+        """What to train on, and of which prompts samples are drawn."""
+        count, objective = self._settings.sample_prompts, self._settings.objective
+        if not self._settings.sample_every:
+            count = 0
+        if objective == "dpo":
+            pairs = read_pairs(self._job.manifest)
+            self._prompts = kept_out([pair.prompt for pair in pairs], count)
+            return [], [pair for pair in pairs if pair.prompt not in self._prompts]
+        pictures = read_manifest(self._job.manifest)
+        self._prompts = kept_out(
+            [p.prompt for p in pictures if p.kind != "regularisation"] or [p.prompt for p in pictures], count
+        )
+        pictures = [p for p in pictures if p.prompt not in self._prompts]
+        if objective == "regularisation-only":
+            pictures = [p for p in pictures if p.kind == "regularisation"]
+            if not pictures:
+                raise InputError(f"{self._job.manifest} has no regularisation pictures. Give some to hps select.")
+        return pictures, []
+
+    def _fill(self, files: Sequence[Path]) -> dict[Path, str]:
+        """Encode what is not kept yet, shared by the processes; all know the outcome."""
+        from accelerate.utils import gather_object
+        from tqdm import tqdm
+
+        accelerator = self._accelerator
+        unique = list(dict.fromkeys(files))
+        mine = unique[accelerator.process_index :: accelerator.num_processes]
+        with tqdm(total=len(mine), desc="pictures", unit="", disable=not accelerator.is_main_process, delay=2) as bar:
+            found = gather_object([self._store.fill(mine, lambda done: bar.update(done) and None)])
+        bad = {path: why for each in found for path, why in each.items()}
+        for why in bad.values():
+            self._say(f"Left out: {why}")
+        if bad:
+            self._say(f"{len(bad)} of {len(unique)} pictures are left out.")
+        return bad
+
+    def _adapted(self) -> Adapter:
+        from lib_hps.training.lora.adapter import Adapter
+
+        settings = self._settings
+        _ = self._base.text_hash  # before the text encoders change
+        return Adapter(
+            self._base,
+            rank=settings.rank,
+            alpha=settings.rank if settings.alpha is None else settings.alpha,
+            targets=settings.target_groups,
+            has_text=settings.text_encoder,
+            seed=settings.seed,
+        )
+
+    def _judges(self, pictures: Sequence[TrainingPicture], pairs: Sequence[TrainingPair]) -> Samples:
+        from lib_hps.training.lora.judges import find_judges
+        from lib_hps.training.lora.output import has_negative
+        from lib_hps.training.lora.samples import SamplePlan, Samples
+
+        settings = self._settings
+        prompts = self._prompts or [*(p.prompt for p in pictures), *(p.prompt for p in pairs)][:1]
+        plan = SamplePlan(
+            prompts,
+            settings.sample_seeds,
+            settings.sample_steps,
+            settings.sample_cfg,
+            self._base.native_side_px,
+            has_negative(settings),
+        )
+        scorers: dict[str, Scorer] = {}
+        if self._prompts and self._accelerator.is_main_process:
+            scorers = find_judges(settings.scorer, settings.holdout, self._job.base, self._job.device)
+            names = [f"{judge}: {scorer.name}" for judge, scorer in scorers.items()] or ["no scorer, so never early"]
+            self._say(f"Samples of {len(self._prompts)} prompts that are not trained on; {', '.join(names)}.")
+        return Samples(self._base.pipeline(), self._adapter, plan, scorers, self._job.folder)
+
+    def _task(self, pictures: Sequence[TrainingPicture], pairs: Sequence[TrainingPair]) -> DenoisingTask | DpoTask:
+        from lib_hps.training.lora.task import DenoisingTask, DpoTask, Knobs
+
+        settings = self._settings
+        knobs = Knobs(
+            caption_dropout=settings.caption_dropout,
+            noise_offset=settings.noise_offset,
+            min_snr=settings.min_snr,
+            max_norm=settings.max_norm,
+            crops=settings.crops,
+            beta=settings.beta,
+        )
+        parts = (self._base, self._adapter, self._store, self._captions, knobs)
+        more = {"has_text": settings.text_encoder, "judge": self._samples if self._prompts else None}
+        task: DenoisingTask | DpoTask
+        if settings.objective == "dpo":
+            self._trained_on = len({file for pair in pairs for file in (pair.winner, pair.loser)})
+            self.examples = f"{len(pairs)} pairs"
+            task = DpoTask(pairs, *parts, **more)
+        else:
+            ratios = settings.ratios if settings.objective == "hps" else None
+            epoch = mixed(pictures, ratios) if pictures else []
+            self._trained_on = len({picture.file for picture in epoch})
+            counts = {kind: sum(p.kind == kind for p in epoch) for kind in ("positive", "negative", "regularisation")}
+            self.examples = "An epoch of " + ", ".join(f"{n} {kind}" for kind, n in counts.items() if n)
+            task = DenoisingTask(epoch, *parts, **more)
+        if not task.count:
+            raise InputError(f"{self._job.manifest}: no usable example is left.")
+        if settings.compile:
+            self._base.unet.compile()
+        return task
+
+    def estimate(self) -> Any:
+        """See `probe`."""
+        from lib_hps.training.lora.estimate import probe
+
+        accelerator = self._accelerator
+        return probe(self.task, self._settings, world=accelerator.num_processes, autocast=accelerator.autocast)
+
+    def write(self, result: Result, started: float) -> float:
+        """Check the outcome and write it.
+
+        Raises:
+            WeightsError: it is broken, or changes nothing.
+        """
+        from lib_hps.diffusion.lora_names import LoraNames
+        from lib_hps.training.lora import output
+
+        job, settings, base = self._job, self._settings, self._base
+        base.unet.eval()
+        pipeline = base.pipeline()
+        facts = output.Facts(
+            started, result.best_step or result.step, self._trained_on, pipeline.model_hash, _description(settings)
+        )
+        names = LoraNames.of(base.unet, is_sdxl=base.family == "sdxl")
+        details = output.metadata(job.out.stem, settings, base, facts, self.resolution)
+        content = output.packed(output.kohya_tensors(self._adapter.pairs(), names), details)
+        prompt = self._samples.prompts[0]
+        with self._adapter.off():
+            distance = output.check(content, base, pipeline, prompt)
+        output.write(job.out, content, output.card(settings, base, facts), self._samples.preview())
+        return distance
+
+
+def _description(settings: LoraSettings) -> str:
+    taught = {
+        "hps": 'Adapted to preference (HPS, arXiv 2303.14420). Use it with the negative prompt "Weird image. ".',
+        "regularisation-only": "Trained on regularisation pictures alone: the paper's ablation, for comparison.",
+        "dpo": "Adapted to preference by Diffusion-DPO (arXiv 2311.12908).",
+    }
+    return taught[settings.objective]
+
+
+def _precision(device: torch.device) -> Precision:
+    import torch
+
+    if device.type != "cuda":
+        return "fp32"
+    return "bf16" if torch.cuda.is_bf16_supported() else "fp16"
+
+
+def _check_continuation(job: Job, settings: LoraSettings, accelerator: Accelerator) -> None:
+    """The run's folder belongs to these settings, this manifest and this base; a new one is marked as theirs.
+
+    Raises:
+        InputError: it belongs to others.
+    """
+    manifest = job.manifest / "pairs.jsonl" if job.manifest.is_dir() else job.manifest
+    if job.manifest.is_dir() and not manifest.is_file():
+        manifest = job.manifest / "choices.jsonl"
+    try:
+        digest = hashlib.sha256(manifest.read_bytes()).hexdigest()
+    except OSError as error:
+        raise InputError(f"Cannot read {manifest}: {error.strerror}.") from error
+    mine = {k: v for k, v in dataclasses.asdict(settings).items() if k not in _FREE}
+    mine |= {"manifest": digest, "base": str(job.base.resolve()), "sampling": settings.sample_prompts}
+    file = job.folder / "run.json"
+    if file.is_file() and (job.folder / "state.pt").is_file():
+        theirs = json.loads(file.read_text("utf-8"))
+        other = next((key for key, value in mine.items() if theirs.get(key) != value), None)
+        if other is not None:
+            raise InputError(
+                f"{job.folder} holds a run with {other} = {theirs.get(other)}, this one has {mine[other]}. "
+                "Keep the settings, give another --run-dir, or delete that folder to begin anew."
+            )
+    accelerator.wait_for_everyone()
+    if accelerator.is_main_process:
+        with atomic_write(file, "w") as stream:
+            json.dump(mine, stream, indent=2)
