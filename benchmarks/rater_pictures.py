@@ -1,7 +1,7 @@
-"""The pictures that simulated raters choose from: groups of eight for one prompt, drawn by tiny-sd or by emoji artists.
+"""The pictures that simulated raters choose from: groups of eight for one prompt, by tiny-sd or by emoji artists.
 
-In every group three pictures are what the prompt says; the others differ in style, background or the thing shown, so that
-what a rater could like is there to choose. Kept outside the repository; made once.
+In every group three pictures are what the prompt says; the others differ in style, background or the thing shown, so
+that what a rater could like is there to choose. Kept outside the repository; made once.
 
     python -m benchmarks.rater_pictures ~/.cache/hps/raters --groups 300
 """

@@ -1,7 +1,8 @@
 """Simulated raters with known tastes, and the choices they make.
 
-A rater picks the candidate whose utility plus noise is highest. The noise is Gumbel (the softmax of the paper's loss), as wide
-as makes 15 % of the picks another picture than the rater's own favourite: people, too, disagree most about what is nearly equal.
+A rater picks the candidate whose utility plus noise is highest. The noise is Gumbel (the softmax of the paper's loss),
+as wide as makes 15 % of the picks another picture than the rater's own favourite: people, too, disagree most about what
+is nearly equal.
 """
 
 from __future__ import annotations

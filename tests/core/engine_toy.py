@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from pathlib import Path
 
@@ -74,10 +75,8 @@ if __name__ == "__main__":
     if 0 < stop < settings["steps"]:
         toy.dies_at = stop
         settings["save_every"] = 1
-    try:
+    with contextlib.suppress(Died):
         train(toy, EngineConfig(**settings), folder, accelerator=accelerator)
-    except Died:
-        pass
     if accelerator.is_main_process:
         torch.save(weights(toy), out)
     accelerator.end_training()

@@ -201,7 +201,10 @@ def test_two_processes_share_the_pictures_and_give_the_rows_of_one(tmp_path, sco
     assert sum(shares) == 150
     assert min(shares) > 20
     assert run(folder, "--scorer", scorer, "--out", tmp_path / "one.jsonl") == 1
-    assert rows_of(two) == rows_of(tmp_path / "one.jsonl")
+    ours, theirs = (
+        {row["file"]: row["score"] for row in rows_of(tmp_path / f"{name}.jsonl")} for name in ("two", "one")
+    )
+    assert ours == pytest.approx(theirs, abs=2e-6)  # the last digit goes with the batch's composition
     assert not list(tmp_path.glob(".two*"))
 
 
