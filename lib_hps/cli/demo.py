@@ -55,6 +55,7 @@ def _auto(arguments: argparse.Namespace) -> int:
             seeds=arguments.seeds,
             scorer=arguments.scorer or SCORER,
             device=arguments.device,
+            lora_dir=arguments.lora_dir,
             on_picture=bar.update,
         )
     say(f"{report.pictures} pictures in {report.seconds:.0f} s. Open {report.html}")

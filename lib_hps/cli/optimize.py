@@ -7,6 +7,8 @@ import secrets
 from pathlib import Path
 from typing import Any
 
+from lib_hps.cli.serve import add_lora_dir
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""
@@ -33,6 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FOLDER",
         help="where to write (default ./%(default)s)",
     )
+    add_lora_dir(parser)
     add("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
     add("--dtype", default="auto", choices=["auto", "float32", "float16", "bfloat16"], help="precision of the model")
 
@@ -60,7 +63,8 @@ def run(arguments: argparse.Namespace) -> int:
     optimizer = {"name": arguments.optimizer or default, "seed": seed, "batch": arguments.batch, "params": {}}
     Plan.read({**chosen, "scorer": scorer, "holdout": None})  # what cannot be is said before a model is loaded
     check_optimizer(optimizer)
-    pipeline = load_pipeline(arguments.checkpoint or require_tiny_checkpoint(), arguments.device, arguments.dtype)
+    checkpoint = arguments.checkpoint or require_tiny_checkpoint()
+    pipeline = load_pipeline(checkpoint, arguments.device, arguments.dtype, lora_dir=arguments.lora_dir)
     files = [name for name in members(scorer) + members(arguments.holdout or "") if is_file(name)]
     host = StandaloneHost(Studio(pipeline, arguments.out, scorer=scorer, device=arguments.device), files=files)
     plan = plan_of({**chosen, "scorer": called(scorer), "holdout": called(arguments.holdout)}, host)

@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lib_hps.cli.serve import add_lora_dir
+
 if TYPE_CHECKING:
     from PIL.Image import Image
 
@@ -25,6 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", type=Path, metavar="FILE", help="where to write (default: <name>-render.png in this folder)"
     )
+    add_lora_dir(parser)
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
     parser.add_argument(
         "--dtype", default="auto", choices=["auto", "float32", "float16", "bfloat16"], help="precision of the model"
@@ -42,7 +45,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     found = read_text_or_picture(arguments.infotext)
     request_from(found)  # refuses before a model is loaded
-    pipeline = load_pipeline(arguments.checkpoint or require_tiny_checkpoint(), arguments.device, arguments.dtype)
+    checkpoint = arguments.checkpoint or require_tiny_checkpoint()
+    pipeline = load_pipeline(checkpoint, arguments.device, arguments.dtype, lora_dir=arguments.lora_dir)
     wanted = found.settings.get("Model hash")
     if wanted and wanted != pipeline.model_hash:
         note(

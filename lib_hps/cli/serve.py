@@ -6,6 +6,13 @@ import argparse
 from pathlib import Path
 
 
+def add_lora_dir(parser: argparse.ArgumentParser) -> None:
+    """The option of every command that draws from prompts."""
+    parser.add_argument(
+        "--lora-dir", type=Path, metavar="FOLDER", help="where <lora:name:1> in a prompt is looked for (models/Lora)"
+    )
+
+
 def add_page_arguments(parser: argparse.ArgumentParser) -> None:
     """Options that every command which opens the page shares."""
     parser.add_argument("--port", type=int, help="port of the page (default: the first free one from 7860)")
@@ -25,6 +32,7 @@ def add_page_arguments(parser: argparse.ArgumentParser) -> None:
         choices=["auto", "float32", "float16", "bfloat16"],
         help="precision of the picture model",
     )
+    add_lora_dir(parser)
     parser.add_argument("--no-browser", action="store_true", help="do not open a browser window")
 
 

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from lib_hps.diffusion.architectures import Config
 from lib_hps.diffusion.checkpoint import Family, read_checkpoint, short_hash
-from lib_hps.diffusion.conditioning import encode
 from lib_hps.diffusion.decoding import Decoder
-from lib_hps.diffusion.denoiser import Denoiser, Guidance
+from lib_hps.diffusion.denoiser import Denoiser
+from lib_hps.diffusion.guiding import Guide, Guided
+from lib_hps.diffusion.lora import LoraModel
+from lib_hps.diffusion.lora_prompt import LoraFolder
 from lib_hps.diffusion.noise import ImageNoise
 from lib_hps.diffusion.request import GenerationRequest, Picture, Progress, infotext_settings
 from lib_hps.diffusion.samplers import SAMPLERS, Run, moves
@@ -34,6 +36,7 @@ class Pipeline:
         name: the file's stem, the infotext's "Model".
         native_side_px: side of the square pictures that the model was trained for.
         device: where it runs.
+        loras: what `<lora:name:1>` in prompts puts on the model, for others to use as well.
     """
 
     def __init__(
@@ -46,12 +49,15 @@ class Pipeline:
         towers: list[TextTower],
         config: Config,
         is_v: bool,
+        lora_dir: Path | None = None,
     ) -> None:
         self._path, self._unet, self._decoder, self._towers, self.family = path, unet, decoder, towers, family
         self._schedule = NoiseSchedule(
             config.get("linear_start", 0.00085), config.get("linear_end", 0.012), config.get("timesteps", 1000)
         )
-        self._denoiser = Denoiser(unet, self._schedule, is_v=is_v)
+        self.loras = LoraModel(unet, [tower.model for tower in towers])
+        denoiser = Denoiser(unet, self._schedule, is_v=is_v)
+        self._guide = Guide(towers, denoiser, self.loras, LoraFolder(lora_dir))
         self.native_side_px = 8 * int(config.get("image_size", 128 if family == "sdxl" else 64))
         self.name = path.stem
         self.device: torch.device = unet.device
@@ -84,7 +90,8 @@ class Pipeline:
             cancelled: asked at every step.
 
         Raises:
-            InputError: `noise` or `seeds` of the wrong shape.
+            InputError: `noise` or `seeds` of the wrong shape, or a LoRA that is not there.
+            WeightsError: a LoRA that does not fit this model.
         """
         for event in self.stream(request, noise=noise, seeds=seeds):
             if isinstance(event, Picture):
@@ -106,6 +113,7 @@ class Pipeline:
             raise InputError(
                 f"The noise has the shape {tuple(noise.shape)} or holds NaN; finite numbers of {shape} are needed."
             )
+        self._guide.read(request)
         return self._stream(request, noise, seeds)
 
     def refine(
@@ -129,20 +137,20 @@ class Pipeline:
         from lib_hps.diffusion.second_pass import SecondPass
 
         second = SecondPass(request, width=width, height=height, strength=strength)
+        self._guide.read(request)
         return self._refine(second, image)
 
     def _refine(self, second: SecondPass, image: Image) -> Iterator[Progress | Picture]:
         request = second.request
-        guidance = Guidance(
-            encode(self._towers, request.prompt),
-            encode(self._towers, request.negative, is_negative=True),
-            request.cfg,
-            (request.height, request.width),
-        )
+        with self._guide.guided(request) as guided:
+            yield from self._refined(second, image, guided)
+
+    def _refined(self, second: SecondPass, image: Image, guided: Guided) -> Iterator[Progress | Picture]:
+        request = second.request
         source = ImageNoise((request.seed,), self.latent_shape(request), self.device)
         latent = self._decoder.encode(second.enlarged(image)).to(self.device)  # (1, C, H/8, W/8)
         run = Run(
-            lambda x, t: self._denoiser.guided_eps(x, t, guidance),
+            guided.eps,
             self._schedule,
             source.draw(),
             second.steps,
@@ -155,7 +163,7 @@ class Pipeline:
         for number, step in enumerate(SAMPLERS[request.sampler][0](run) if second.strength else (), 1):
             x = step.x
             yield Progress(0, 1, number, steps, 1, partial(self._decoder.preview, step.x0))
-        settings = infotext_settings(second.first, seed=request.seed, model=self.name, model_hash=self.model_hash)
+        settings = self._settings(second.first, request.seed, guided)
         yield Picture(
             self._decoder.decode(x[0]), 0, request.seed, request.prompt, request.negative, second.infotext(settings)
         )
@@ -163,27 +171,20 @@ class Pipeline:
     def _stream(
         self, request: GenerationRequest, noise: Tensor | None, seeds: tuple[int, ...]
     ) -> Iterator[Progress | Picture]:
-        guidance = Guidance(
-            encode(self._towers, request.prompt),
-            encode(self._towers, request.negative, is_negative=True),
-            request.cfg,
-            (request.height, request.width),
-        )
-        for first in range(0, request.count, request.batch_size):
-            size = min(request.batch_size, request.count - first)
-            given = None if noise is None else noise[first : first + size]
-            yield from self._batch(request, guidance, first, seeds[first : first + size], given)
+        with self._guide.guided(request) as guided:
+            for first in range(0, request.count, request.batch_size):
+                size = min(request.batch_size, request.count - first)
+                given = None if noise is None else noise[first : first + size]
+                yield from self._batch(request, guided, first, seeds[first : first + size], given)
 
     def _batch(
-        self, request: GenerationRequest, guidance: Guidance, first: int, seeds: tuple[int, ...], given: Tensor | None
+        self, request: GenerationRequest, guided: Guided, first: int, seeds: tuple[int, ...], given: Tensor | None
     ) -> Iterator[Progress | Picture]:
         source = ImageNoise(seeds, self.latent_shape(request), self.device)
         start = source.draw()  # drawn even where it is replaced, so that in-loop noise is that of the seed
         if given is not None:
             start = given.to(start)
-        run = Run(
-            lambda x, t: self._denoiser.guided_eps(x, t, guidance), self._schedule, start, request.steps, source.draw
-        )
+        run = Run(guided.eps, self._schedule, start, request.steps, source.draw)
         steps = moves(request.sampler, request.steps, self._schedule)
         x = start
         for number, step in enumerate(SAMPLERS[request.sampler][0](run), 1):
@@ -192,17 +193,24 @@ class Pipeline:
             yield Progress(first, len(seeds), number, steps, request.count, preview)
         for offset, seed in enumerate(seeds):
             image = self._decoder.decode(x[offset])
-            settings = infotext_settings(request, seed=seed, model=self.name, model_hash=self.model_hash)
+            settings = self._settings(request, seed, guided)
             yield Picture(image, first + offset, seed, request.prompt, request.negative, settings)
 
+    def _settings(self, request: GenerationRequest, seed: int, guided: Guided) -> dict[str, object | None]:
+        found = infotext_settings(request, seed=seed, model=self.name, model_hash=self.model_hash)
+        return {**found, **guided.infotext}
 
-def load_pipeline(checkpoint: Path, device: str = "auto", dtype: str = "auto") -> Pipeline:
+
+def load_pipeline(
+    checkpoint: Path, device: str = "auto", dtype: str = "auto", *, lora_dir: Path | None = None
+) -> Pipeline:
     """Load an SD1 or SDXL single file; a yaml of the same stem beside it describes one of another size.
 
     Args:
         checkpoint: `.safetensors`, or `.ckpt` that holds nothing but weights.
         device: "auto", "cpu", "cuda", "cuda:1", "mps".
         dtype: "auto" (float16 on a GPU, float32 on the CPU), "float32", "float16" or "bfloat16".
+        lora_dir: where `<lora:name:1>` in a prompt is looked for.
 
     Raises:
         WeightsError: the file cannot be used; the message says why.
@@ -222,5 +230,12 @@ def load_pipeline(checkpoint: Path, device: str = "auto", dtype: str = "auto") -
         unet = load_unet(read, precision).to(where)
     towers = [TextTower(tower.model.to(where), tower.tokenizer) for tower in load_text_towers(read, precision)]
     return Pipeline(
-        Path(checkpoint), family=read.family, unet=unet, decoder=decoder, towers=towers, config=params, is_v=is_v
+        Path(checkpoint),
+        family=read.family,
+        unet=unet,
+        decoder=decoder,
+        towers=towers,
+        config=params,
+        is_v=is_v,
+        lora_dir=lora_dir,
     )

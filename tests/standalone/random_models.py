@@ -29,3 +29,30 @@ def write_scorer(path: Path) -> str:
     return str(
         write_classifier(path, dict(build(config, seed=1).state_dict()), config=config, card=ScorerCard(name="taste"))
     )
+
+
+def write_lora(
+    path: Path, pipeline, *, rank: int = 4, seed: int = 0, alpha: float | None = None, has_text=True
+) -> Path:
+    """A random LoRA of every attention layer (and of the text encoders) in kohya's layout and names."""
+    import torch
+    from safetensors.torch import save_file
+
+    from lib_hps.diffusion.lora_file import LoraPair, tensors_of
+
+    generator = torch.Generator().manual_seed(seed)
+    pairs = {}
+    parts = [("unet", pipeline._unet)]
+    if has_text:
+        towers = pipeline._guide._towers
+        parts += [(part, one.model) for part, one in zip(("text_encoder", "text_encoder_2"), towers, strict=False)]
+    for part, model in parts:
+        for name, module in model.named_modules():
+            if not isinstance(module, torch.nn.Linear) or "attn" not in name:
+                continue
+            out, inside = module.weight.shape
+            down = torch.randn(rank, inside, generator=generator) / inside**0.5
+            up = torch.randn(out, rank, generator=generator) * float(module.weight.std())
+            pairs[pipeline.loras.names.write(part, name)] = LoraPair(down, up, rank if alpha is None else alpha)
+    save_file(tensors_of(pairs), path, metadata={"ss_output_name": path.stem, "ss_network_module": "networks.lora"})
+    return path

@@ -51,6 +51,7 @@ def run_demo(
     holdout: str = HOLDOUT,
     checkpoint: Path | None = None,
     device: str = "auto",
+    lora_dir: Path | None = None,
     steps: int = 20,
     on_picture: Callable[[], object] = lambda: None,
 ) -> Report:
@@ -65,7 +66,7 @@ def run_demo(
     from lib_hps.scoring import load_scorer
 
     began = time.monotonic()
-    pipeline = load_pipeline(checkpoint or require_tiny_checkpoint(), device)
+    pipeline = load_pipeline(checkpoint or require_tiny_checkpoint(), device, lora_dir=lora_dir)
     judge = load_scorer(scorer, device=device)
     second = _optional(holdout, device)
     side = pipeline.native_side_px

@@ -32,6 +32,7 @@ class ServerOptions:
         is_public: other machines may connect.
         scorer: None for the bundled one.
         opens_browser: open a window when the page is ready.
+        lora_dir: where `<lora:name:1>` in prompts is looked for.
     """
 
     checkpoint: Path
@@ -42,6 +43,7 @@ class ServerOptions:
     device: str = "auto"
     dtype: str = "auto"
     opens_browser: bool = True
+    lora_dir: Path | None = None
 
     @classmethod
     def of(cls, arguments: argparse.Namespace, *, checkpoint: Path) -> ServerOptions:
@@ -55,6 +57,7 @@ class ServerOptions:
             device=arguments.device,
             dtype=arguments.dtype,
             opens_browser=not arguments.no_browser,
+            lora_dir=arguments.lora_dir,
         )
 
 
@@ -79,7 +82,7 @@ def serve(options: ServerOptions, *, say: Callable[[str], None]) -> None:
     port = options.port or free_port(host)
     check_port(host, port)
     say(f"Loading {options.checkpoint} ...")
-    pipeline = load_pipeline(options.checkpoint, options.device, options.dtype)
+    pipeline = load_pipeline(options.checkpoint, options.device, options.dtype, lora_dir=options.lora_dir)
     studio = Studio(pipeline, options.outputs, scorer=options.scorer or SCORER, device=options.device)
     server = uvicorn.Server(uvicorn.Config(make_server_app(studio), host=host, port=port, log_level="warning"))
     url = f"http://{'localhost' if options.is_public else host}:{port}"
