@@ -19,6 +19,7 @@ COMMANDS = {
     "render": "Draw a picture again from its infotext, pixel for pixel",
     "serve": "Open the page on your own SD1 or SDXL checkpoint",
     "train-lora": "Train a LoRA on what was preferred, for <lora:name:1>",
+    "data": "Preference data: import, export, check, stats, split, merge",
     "doctor": "Say what is installed, which weights are found, and what is missing",
 }
 

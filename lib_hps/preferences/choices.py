@@ -3,7 +3,8 @@
     choices.jsonl       {"id", "human_preference", "prompt", "file_path", "user_hash", "contain_name", ...}
     images/<sha256>.png pictures, named after their content: an answer of later rounds adds only what is new
 
-Nothing leaves this folder. An answer that was taken back is followed by a line {"id": ..., "retracted": true}.
+Nothing leaves this folder. An answer that was taken back is followed by a line {"id": ..., "retracted": true}, one
+that was corrected by another line with its id: of lines with the same id the last counts.
 """
 
 from __future__ import annotations
@@ -15,13 +16,14 @@ import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from lib_hps.errors import StorageError
 from lib_hps.files import atomic_write
 from lib_hps.session.lock import FileLock
 
 LINES, IMAGES, _RATER = "choices.jsonl", "images", "rater"
+_BLOCK = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -55,22 +57,24 @@ def record(folder: Path, choice: Choice) -> None:
         StorageError: a picture cannot be read, or the folder not written.
     """
     paths = [_kept(folder, picture) for picture in choice.pictures]
-    _append(
+    append_rows(
         folder,
-        {
-            "id": choice.id,
-            "human_preference": -1 if choice.best is None else choice.best,
-            "prompt": choice.prompt,
-            "file_path": paths,
-            "user_hash": rater_hash(folder),
-            "contain_name": False,
-            "edges": [list(edge) for edge in choice.edges],
-            "time": choice.time,
-            "model": choice.settings.get("model", ""),
-            "settings": dict(choice.settings),
-            "recipes": list(choice.recipes),
-            "seed": choice.seed,
-        },
+        [
+            {
+                "id": choice.id,
+                "human_preference": -1 if choice.best is None else choice.best,
+                "prompt": choice.prompt,
+                "file_path": paths,
+                "user_hash": rater_hash(folder),
+                "contain_name": False,
+                "edges": [list(edge) for edge in choice.edges],
+                "time": choice.time,
+                "model": choice.settings.get("model", ""),
+                "settings": dict(choice.settings),
+                "recipes": list(choice.recipes),
+                "seed": choice.seed,
+            }
+        ],
     )
 
 
@@ -80,7 +84,7 @@ def retract(folder: Path, id: str) -> None:
     Raises:
         StorageError: the folder cannot be written.
     """
-    _append(folder, {"id": id, "retracted": True})
+    append_rows(folder, [{"id": id, "retracted": True}])
 
 
 def read_choices(folder: Path) -> list[dict[str, Any]]:
@@ -119,30 +123,64 @@ def rater_hash(folder: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
 
 
-def _kept(folder: Path, picture: Path) -> str:
-    """Copy a picture under the name of its content; gives the path from the folder."""
-    try:
-        content = picture.read_bytes()
-    except OSError as error:
-        raise StorageError(f"Cannot read {picture}: {error.strerror}.") from error
-    name = f"{IMAGES}/{hashlib.sha256(content).hexdigest()}{picture.suffix.lower()}"
+def correct(folder: Path, row: Mapping[str, Any]) -> None:
+    """Put a row in the place of the one with the same id; the old line stays in the file and counts no more.
+
+    Raises:
+        StorageError: the folder cannot be written.
+    """
+    append_rows(folder, [row])
+
+
+def keep_picture(folder: Path, content: bytes, suffix: str) -> str:
+    """Write a picture under the name of its content, where it is not there; gives the path from the folder.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    name = f"{IMAGES}/{hashlib.sha256(content).hexdigest()}{suffix.lower()}"
     if not (folder / name).is_file():
         with atomic_write(folder / name) as stream:
             stream.write(content)
     return name
 
 
-def _append(folder: Path, row: Mapping[str, Any]) -> None:
-    """Cut a torn last line off, then write one whole line and wait until it is on the disk."""
+def append_rows(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Cut a torn last line off, then write whole lines and wait until they are on the disk.
+
+    Raises:
+        StorageError: the folder cannot be written.
+    """
     path = folder / LINES
+    lines = b"".join(json.dumps(row, ensure_ascii=False, allow_nan=False).encode() + b"\n" for row in rows)
     with FileLock(folder / ".lock", str(folder)):
         try:
             with path.open("a+b") as stream:
-                stream.seek(0)
-                whole = stream.read().rfind(b"\n") + 1
-                stream.truncate(whole)
-                stream.write(json.dumps(row, ensure_ascii=False, allow_nan=False).encode() + b"\n")
+                stream.truncate(_whole_bytes(stream))
+                stream.write(lines)
                 stream.flush()
                 os.fsync(stream.fileno())
         except OSError as error:
             raise StorageError(f"Cannot write {path}: {error.strerror}. Free some space, then go on.") from error
+
+
+def _kept(folder: Path, picture: Path) -> str:
+    """Copy a picture under the name of its content."""
+    try:
+        content = picture.read_bytes()
+    except OSError as error:
+        raise StorageError(f"Cannot read {picture}: {error.strerror}.") from error
+    return keep_picture(folder, content, picture.suffix)
+
+
+def _whole_bytes(stream: IO[bytes]) -> int:
+    """Where the last whole line ends; reads from the end, so that a long file costs no more than a short one."""
+    end = stream.seek(0, os.SEEK_END)
+    while end:
+        begin = max(0, end - _BLOCK)
+        stream.seek(begin)
+        found = stream.read(end - begin).rfind(b"\n")
+        if found >= 0:
+            return begin + found + 1
+        end = begin
+    return 0

@@ -47,7 +47,7 @@ def record_of(row: Any, source: Source, number: int) -> Record | BrokenRow:
         return Record(
             id=str(row["id"]) if "id" in row else f"{source.path.name}/{number}",
             prompt=text_of(row, "prompt"),
-            pictures=tuple(source.picture(name, "preference_images") for name in names),
+            pictures=source.pictures(names, "preference_images"),
             ranking=ranking,
             rater=str(row.get("user_hash") or ""),
             source=f"{source.path}, row {number}",

@@ -17,6 +17,10 @@ class RowError(Exception):
     """This row cannot be used; the reader gives a BrokenRow with these words."""
 
 
+class MissingPicture(RowError):
+    """There is no such file; the labels are whole."""
+
+
 @dataclass(frozen=True)
 class Source:
     """Where a data set lies.
@@ -35,6 +39,22 @@ class Source:
     def folder(self) -> Path:
         """The data set's folder."""
         return self.path if self.path.is_dir() else self.path.parent
+
+    def pictures(self, names: Sequence[object], *below: str) -> tuple[Picture, ...]:
+        """All pictures of a row.
+
+        Raises:
+            RowError: as `picture`; every missing one is named.
+        """
+        found, missing = [], []
+        for name in names:
+            try:
+                found.append(self.picture(name, *below))
+            except MissingPicture as error:
+                missing.append(str(error))
+        if missing:
+            raise MissingPicture(" ".join(missing))
+        return tuple(found)
 
     def picture(self, name: object, *below: str) -> Picture:
         """The picture that a row names.
@@ -57,7 +77,7 @@ class Source:
         if found is not None and not _is_inside(root, found):
             raise RowError(f"The picture {name!r} is a link out of the data folder. Copy it there, or name its folder.")
         if found is None and self.needs_pictures:
-            raise RowError(f"The picture {name} is missing.")
+            raise MissingPicture(f"The picture {name} is missing.")
         return Picture(Path(found or places[0]), name=name)
 
 
