@@ -7,15 +7,28 @@ from __future__ import annotations
 
 from modules import script_callbacks, scripts, scripts_postprocessing
 
-from lib_hps.hosts.webui import api, extras, saving, scorers, settings, tab, twin, widgets, xyz
-from lib_hps.hosts.webui.options import SCRIPT_TITLE, Options
-from lib_hps.hosts.webui.run import Rerank
+from lib_hps.hosts.webui import (
+    api,
+    entry,
+    extras,
+    rank_board,
+    rank_noise,
+    saving,
+    scorers,
+    settings,
+    tab,
+    twin,
+    widgets,
+    xyz,
+)
+from lib_hps.hosts.webui.options import SCRIPT_TITLE
 
 HOLDER = scorers.ScorerHolder()
+BOARD = rank_board.make_board(HOLDER)
 
 
 class HpsScript(scripts.Script):
-    """The selectable script: generate, judge, sort, keep the best."""
+    """The selectable script: sorts a generation, ranks round after round, or draws from a recipe."""
 
     def title(self):
         """As the dropdown and `script_name` of the API have it."""
@@ -34,7 +47,7 @@ class HpsScript(scripts.Script):
 
     def run(self, p, *args):
         """The whole generation."""
-        return Rerank(p, Options.from_args(args), HOLDER)()
+        return entry.run(p, args, HOLDER, BOARD)
 
 
 class HpsTwin(scripts.Script):
@@ -57,6 +70,14 @@ class HpsTwin(scripts.Script):
     def before_process(self, p, is_asked=False, scorer="", *_):
         """See `twin.start`."""
         twin.start(p, HOLDER, is_asked=bool(is_asked), scorer=scorer or "")
+
+    def process_batch(self, p, *args, **kwargs):
+        """For hosts without the hook below."""
+        rank_noise.replace_rng(p)
+
+    def process_before_every_sampling(self, p, *args, noise=None, **kwargs):
+        """See `rank_noise.put_in`."""
+        rank_noise.put_in(p, noise)
 
     def postprocess_batch(self, p, *args, batch_number=0, **kwargs):
         """See `twin.note_batch`."""
@@ -103,5 +124,5 @@ saving.add_patterns()
 script_callbacks.on_before_ui(lambda: xyz.add_axes(scripts.scripts_data))
 script_callbacks.on_ui_settings(settings.add_settings)
 script_callbacks.on_ui_tabs(lambda: tab.build_tab(HOLDER))
-script_callbacks.on_app_started(lambda demo, app: api.add_routes(app, HOLDER))
+script_callbacks.on_app_started(lambda demo, app: api.add_routes(app, HOLDER, BOARD))
 script_callbacks.on_script_unloaded(_unload)

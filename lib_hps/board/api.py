@@ -31,10 +31,11 @@ _FOREVER = {"Cache-Control": "private, max-age=31536000, immutable", "X-Content-
 Json = dict[str, Any]
 
 
-class _Route(APIRoute):
+class BoardRoute(APIRoute):
     """Says the core's errors as one sentence, and lets no page of another site change anything."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """FastAPI's own handler, with errors in words."""
         handle = super().get_route_handler()
 
         async def handler(request: Request) -> Response:
@@ -80,22 +81,30 @@ async def read_body(request: Request) -> Json:
     return body
 
 
-def make_router(service: BoardService, *, dependencies: list[Any] | None = None) -> APIRouter:
-    """All routes of the board.
+def make_router(
+    service: BoardService,
+    *,
+    dependencies: list[Any] | None = None,
+    route_class: type[APIRoute] = BoardRoute,
+    describe: Callable[[], Json] = dict,
+) -> APIRouter:
+    """All routes of the board, to which a host may add its own.
 
     Args:
         service: what they act on.
         dependencies: FastAPI's, for every route: a host's own authentication.
+        route_class: a `BoardRoute` with more to it.
+        describe: what the host adds to the schema.
     """
-    router = APIRouter(prefix=PREFIX, route_class=_Route, dependencies=dependencies)
-    _add_looking(router, service)
+    router = APIRouter(prefix=PREFIX, route_class=route_class, dependencies=dependencies)
+    _add_looking(router, service, describe)
     _add_changing(router, service)
     _add_archive(router, service)
     _add_page(router)
     return router
 
 
-def _add_looking(router: APIRouter, service: BoardService) -> None:
+def _add_looking(router: APIRouter, service: BoardService, describe: Callable[[], Json]) -> None:
     @router.get("/version")
     def version() -> Json:
         """The version of sd-webui-hps and of this API."""
@@ -104,7 +113,7 @@ def _add_looking(router: APIRouter, service: BoardService) -> None:
     @router.get("/schema")
     def schema() -> Json:
         """OpenAPI."""
-        return get_openapi(title="sd-webui-hps", version=__version__, routes=router.routes)
+        return {**get_openapi(title="sd-webui-hps", version=__version__, routes=router.routes), **describe()}
 
     @router.get("/options")
     def options() -> Json:

@@ -9,7 +9,7 @@ _TEXT = {"type": "string"}
 _TIERS = {"type": "array", "items": {"type": "array", "items": _WHOLE}}
 _VERSION = {**_WHOLE, "description": "The state's version on which this is built: 409 if a decision was made since."}
 _SETTINGS = {
-    **{name: _TEXT for name in ("prompt", "negative", "sampler", "model")},
+    **{name: _TEXT for name in ("prompt", "negative", "sampler", "model", "more")},
     **{name: _WHOLE for name in ("steps", "width", "height")},
     "cfg": {"type": "number"},
 }
@@ -26,6 +26,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "/options": _json({"keeps_choices": {"type": "boolean"}}, ("keeps_choices",)),
     "/sessions": _json(
         {
+            "id": {**_TEXT, "description": "By default one is made."},
             "name": _TEXT,
             "optimizer": _TEXT,
             "seed": _WHOLE,

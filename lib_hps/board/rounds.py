@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from lib_hps.board.auto import Plan, other_scorer, run_rounds
@@ -71,6 +72,16 @@ class Rounds:
         session = self.store.open(id)
         deliver_final(session, order, image, infotext)
         return self._view(session, session.state())
+
+    @contextmanager
+    def attend(self, id: str, kind: Kind) -> Iterator[Task]:
+        """A host draws now, by itself: the board sees it, may stop it, and nobody else draws this session meanwhile.
+
+        Raises:
+            ConflictError: the session is busy, here or in another program.
+        """
+        with self._tasks.attend(id, kind, self.store.lock_for(id, "task")) as task:
+            yield task
 
     # -- in the background
 

@@ -127,7 +127,10 @@ class BoardService(Rounds):
         }
         name = body.get("name")
         made = self.store.create(
-            name=name_from(settings["prompt"]) if name in (None, "") else name, settings=settings, optimizer=optimizer
+            name=name_from(settings["prompt"]) if name in (None, "") else name,
+            settings=settings,
+            optimizer=optimizer,
+            id=body.get("id") or None,
         )
         return self._view(made, made.state())
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import Event, Lock, Thread
 from typing import Literal
 
-from lib_hps.errors import ConflictError, HpsError
+from lib_hps.errors import Cancelled, ConflictError, HpsError
 from lib_hps.session.lock import FileLock
 
 Kind = Literal["draw", "auto", "mixed", "finish"]
@@ -74,13 +75,36 @@ class Tasks:
             ConflictError: a task of that session runs already, here or in another program.
         """
         with self._lock:
-            running = self.running(session)
-            if running is not None:
-                raise ConflictError(f"This session is busy ({running.kind}). Wait for it, or cancel it first.")
+            self._refuse_second(session)
             lock.acquire()
             task = self._tasks[session] = Task(kind)
         Thread(target=self._run, args=(task, work, lock), daemon=True, name=f"hps-{kind}-{session}").start()
         return task
+
+    @contextmanager
+    def attend(self, session: str, kind: Kind, lock: FileLock) -> Iterator[Task]:
+        """The same for work that the caller does himself, inside the `with`.
+
+        Raises:
+            ConflictError: as `start`.
+        """
+        with self._lock:
+            self._refuse_second(session)
+            lock.acquire()
+            task = self._tasks[session] = Task(kind)
+        try:
+            yield task
+        except BaseException as error:
+            task.error = None if isinstance(error, Cancelled) else " ".join(str(error).split()) or type(error).__name__
+            raise
+        finally:
+            lock.release()
+            task.finished.set()
+
+    def _refuse_second(self, session: str) -> None:
+        running = self.running(session)
+        if running is not None:
+            raise ConflictError(f"This session is busy ({running.kind}). Wait for it, or cancel it first.")
 
     def _run(self, task: Task, work: Callable[[Task], None], lock: FileLock) -> None:
         try:

@@ -16,7 +16,6 @@ from lib_hps.session.settings import check_optimizer, check_settings, clipped, m
 from lib_hps.session.state import FACTS, Answer, Asked, Drawn, Final, State, live_events
 
 _MOST_CANDIDATES = 64
-_UNKNOWN = object()
 
 
 def replay(events: Iterable[Event], *, id: str) -> State:
@@ -130,8 +129,8 @@ def _told(state: State, event: Event) -> None:
 
 def _settings(state: State, event: Event) -> None:
     after = merged(state.settings, event["changes"])
-    names = [name for name in after if after[name] != state.settings.get(name, _UNKNOWN)]
-    state.changes += [f"{name}: {state.settings.get(name, '')} -> {after[name]}" for name in names]
+    names = [name for name in {**state.settings, **after} if after.get(name) != state.settings.get(name)]
+    state.changes += [f"{name}: {state.settings.get(name, '')} -> {after.get(name, '')}" for name in names]
     state.settings = after
     if state.asked is not None and state.asked.scorer is not None:
         state.asked = None  # a scorer's choice among other pictures is worth nothing now

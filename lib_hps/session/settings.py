@@ -15,11 +15,14 @@ from lib_hps.ranking.optimizer import LARGEST_BATCH, SMALLEST_BATCH
 LONGEST_PROMPT = 20_000
 FIXED_BATCH = frozenset({"cmaes"})  # its population is of one size for good
 _TEXTS = {"prompt": LONGEST_PROMPT, "negative": LONGEST_PROMPT, "sampler": 100, "model": 300}
+_MORE, LONGEST_MORE = "more", 4000
 _WHOLE = {"steps": (1, 1000), "width": (16, 8192), "height": (16, 8192)}
 
 
 def check_settings(given: object) -> dict[str, Any]:
     """Settings with every known field, in a fixed order.
+
+    "more" may be missing: a text of what else decides how pictures look in the host that draws them.
 
     Raises:
         InputError: a field missing, unknown, or out of range; named.
@@ -28,8 +31,8 @@ def check_settings(given: object) -> dict[str, Any]:
         raise InputError(f'The settings are {clipped(given)}; give an object such as {{"prompt": "a cat"}}.')
     fields = [*_TEXTS, *_WHOLE, "cfg"]
     for name in given:
-        if name not in fields:
-            raise InputError(f"There is no setting {clipped(name)}. Settings are {', '.join(fields)}.")
+        if name not in (*fields, _MORE):
+            raise InputError(f"There is no setting {clipped(name)}. Settings are {', '.join((*fields, _MORE))}.")
     for name in fields:
         if name not in given:
             raise InputError(f"The setting {name!r} is missing.")
@@ -41,7 +44,8 @@ def check_settings(given: object) -> dict[str, Any]:
     cfg = given["cfg"]
     if isinstance(cfg, bool) or not isinstance(cfg, (int, float)) or not math.isfinite(cfg) or not 0 <= cfg <= 100:
         raise InputError(f"cfg is {clipped(cfg)}; give a number from 0 to 100.")
-    return {**checked, "cfg": float(cfg)}
+    more = _text(_MORE, given.get(_MORE, ""), LONGEST_MORE)
+    return {**checked, "cfg": float(cfg), **({_MORE: more} if more else {})}
 
 
 def merged(settings: Mapping[str, Any], changes: object) -> dict[str, Any]:

@@ -55,14 +55,19 @@ class SessionStore:
         self._open: dict[str, Session] = {}
         self._lock = Lock()
 
-    def create(self, *, name: str, settings: Mapping[str, Any], optimizer: Mapping[str, Any]) -> Session:
-        """A new session, with its first round asked.
+    def create(
+        self, *, name: str, settings: Mapping[str, Any], optimizer: Mapping[str, Any], id: str | None = None
+    ) -> Session:
+        """A new session, with its first round asked; under `id` if one is given.
 
         Raises:
+            ConflictError: there is one of that id, in the trash perhaps.
             InputError: a value that cannot be; nothing is made then.
             StorageError: the folder is not writable.
         """
         checked = check_optimizer(optimizer)
+        if id is not None and any((self.root / place / check_id(id)).exists() for place in ("", TRASH)):
+            raise ConflictError(f"There is a session {id} already. Open it, or take it from the trash.")
         make_optimizer(checked["name"], seed=checked["seed"], batch=checked["batch"], **checked["params"])
         first: Event = {
             "type": "created",
@@ -71,7 +76,7 @@ class SessionStore:
             "optimizer": checked,
             "origin": None,
         }
-        session = self._publish(self._draft([first]))
+        session = self.publish(self._draft([first]), id=id)
         session.ask()
         return session
 
@@ -145,7 +150,7 @@ class SessionStore:
         }
         copied = [{key: value for key, value in event.items() if key not in ("n", "v", "time")} for event in kept[1:]]
         first = {key: value for key, value in first.items() if key not in ("n", "v", "time")}
-        made = self._publish(self._draft([first, *copied], pictures_of=session))
+        made = self.publish(self._draft([first, *copied], pictures_of=session))
         made.ask()
         return made
 
@@ -215,9 +220,6 @@ class SessionStore:
             with suppress(OSError):
                 if time.time() - draft.stat().st_mtime > _STALE_S:
                     shutil.rmtree(draft, ignore_errors=True)
-
-    def _publish(self, draft: Path) -> Session:
-        return self.publish(draft)
 
     def _draft(self, events: list[Event], *, pictures_of: Session | None = None) -> Path:
         draft = self.draft_folder()

@@ -6,20 +6,22 @@ import base64
 import binascii
 import io
 import math
-from dataclasses import asdict, fields
+from dataclasses import fields
 from typing import Any
 
-from fastapi import APIRouter, FastAPI, HTTPException
+from fastapi import FastAPI, HTTPException
 from modules.call_queue import queue_lock
 from PIL import Image
 from pydantic import BaseModel
 
-from lib_hps import __version__
+from lib_hps.board.api import BoardRoute, make_router
 from lib_hps.errors import HpsError, InputError
 
 from .guard import guarded_route
 from .options import SCRIPT_TITLE, Options
-from .scorers import ScorerHolder, default_scorer, infos, is_named
+from .rank_board import WebUIBoard
+from .rank_options import RankOptions
+from .scorers import ScorerHolder, default_scorer, is_named
 
 MAX_IMAGES = 64
 MAX_IMAGE_BYTES = 32 << 20
@@ -85,10 +87,11 @@ def decode_images(texts: list[str]) -> list[Image.Image]:
     return images
 
 
-def schema() -> dict[str, Any]:
-    """The script's options in the order of `script_args`, as declared."""
+def script_schema() -> dict[str, Any]:
+    """What stands in the schema beside OpenAPI: the script's options in the order of `script_args`, as declared."""
     limits = {"max_images": MAX_IMAGES, "max_image_bytes": MAX_IMAGE_BYTES, "max_pixels": MAX_PIXELS}
-    options = [{"name": f.name, "default": f.default, **f.metadata} for f in fields(Options)]
+    declared = [*fields(Options), *fields(RankOptions)]
+    options = [{"name": f.name, "default": f.default, **f.metadata} for f in declared]
     return {"script_name": SCRIPT_TITLE, "script_args": options, "score": limits}
 
 
@@ -123,12 +126,12 @@ def score(holder: ScorerHolder, request: ScoreRequest) -> ScoreResponse:
     return ScoreResponse(scores=scores, scorer=name, version=version)
 
 
-def add_routes(app: FastAPI, holder: ScorerHolder) -> None:
-    """Mount the API; called by the WebUI's on_app_started."""
-    router = APIRouter(prefix="/hps/v1", route_class=guarded_route(app), tags=["HPS"])
-    router.add_api_route("/version", lambda: {"version": __version__}, methods=["GET"])
-    router.add_api_route("/schema", schema, methods=["GET"])
-    router.add_api_route("/scorers", lambda: [_public(info) for info in infos()], methods=["GET"])
+def add_routes(app: FastAPI, holder: ScorerHolder, board: WebUIBoard) -> None:
+    """Mount the API, the board's with ours; called by the WebUI's on_app_started."""
+    router = make_router(board, route_class=guarded_route(app, BoardRoute), describe=script_schema)
+    router.add_api_route(
+        "/sessions/{id}/form", board.form, methods=["GET"], summary="An infotext to fill the form with"
+    )
 
     def post_score(request: ScoreRequest) -> ScoreResponse:
         return score(holder, request)
@@ -138,8 +141,3 @@ def add_routes(app: FastAPI, holder: ScorerHolder) -> None:
     router.add_api_route("/score", post_score, methods=["POST"], response_model=ScoreResponse)
     router.add_api_route("/unload", lambda: {"was_loaded": holder.unload()}, methods=["POST"])
     app.include_router(router)
-
-
-def _public(info: Any) -> dict[str, Any]:
-    """What a caller may know of a scorer: everything but where its file lies."""
-    return {name: value for name, value in asdict(info).items() if name != "path"}

@@ -6,6 +6,9 @@
 - `modules.lowvram.send_everything_to_cpu`, `cmd_opts.lowvram`, `medvram`: missing on Forge, which does without.
 - functions as infotext values: A1111 from 1.9 and Forge; elsewhere "score every image" is off.
 - `ScriptPostprocessing.process_firstpass`: A1111 from 1.7; elsewhere Extras reads the prompt when the score is due.
+- `Script.process_before_every_sampling`: A1111 from 1.7 and Forge; elsewhere noise recipes go in by way of `p.rng`.
+- `sd_model.image_size`: the LDM classes of SD1; elsewhere the model is taken for one of real pictures.
+- lists as infotext values: A1111 from 1.9 and Forge; elsewhere a session draws one picture at a time.
 - `Options.set(..., is_api=, run_callbacks=)`, `OptionInfo.onchange`: A1111 and its forks.
 """
 
@@ -17,7 +20,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from modules import devices, paths, processing, shared
+from modules import devices, paths, processing, scripts, sd_models, shared
 
 
 def device() -> str:
@@ -58,6 +61,29 @@ def weights_dir() -> Path:
 def calls_infotext_functions() -> bool:
     """True where `extra_generation_params` may hold functions of the picture."""
     return "callable(" in inspect.getsource(processing.create_infotext)
+
+
+def has_noise_hook() -> bool:
+    """True where scripts are called with the initial noise before it is used."""
+    return hasattr(scripts.Script, "process_before_every_sampling")
+
+
+def is_tiny_model() -> bool:
+    """True for a model whose pictures are smaller than 256 pixels a side: it falls apart where much is drawn anew."""
+    side = native_cells()
+    return side is not None and side < 256 // 8
+
+
+def native_cells() -> int | None:
+    """The side of the pictures that the model was trained on, in cells of 8 pixels, where it says so; loads nothing."""
+    side = getattr(getattr(sd_models.model_data, "sd_model", None), "image_size", None)
+    return side if isinstance(side, int) and side > 0 else None
+
+
+def sessions_dir() -> Path:
+    """Where sessions lie: beside the host's outputs, unless the settings name another folder."""
+    given = str(getattr(shared.opts, "hps_sessions_dir", "") or "").strip()
+    return Path(given) if given else Path(paths.data_path) / "outputs" / "hps"
 
 
 def should_stop() -> bool:

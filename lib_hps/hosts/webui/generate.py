@@ -16,19 +16,24 @@ from .pictures import Picture, Round, read_round, rescue_round
 log = logging.getLogger(__name__)
 
 
-def _unsaved_copy(p: Any) -> Any:
-    """A copy for one `process_images` that saves nothing and leaves `p` as it is."""
+def own_copy(p: Any) -> Any:
+    """A copy for one `process_images` that leaves `p` as it is."""
     own = copy.copy(p)
     own.styles = list(p.styles or [])
     own.extra_generation_params = dict(p.extra_generation_params)
     own.override_settings = dict(p.override_settings)
-    own.do_not_save_samples = own.do_not_save_grid = True
     if hasattr(own, "extra_result_images"):  # what extensions add; a copy would share the list
         own.extra_result_images = []
     return own
 
 
-def _process(own: Any, *, first_position: int) -> Round:
+def _unsaved_copy(p: Any) -> Any:
+    own = own_copy(p)
+    own.do_not_save_samples = own.do_not_save_grid = True
+    return own
+
+
+def process(own: Any, *, first_position: int) -> Round:
     """One `process_images`; what was finished before a failure (not enough memory, NaNs) comes out as well."""
     notes = attach(own)
     try:
@@ -46,7 +51,7 @@ def generate_round(p: Any, *, batches: int, done: int) -> Round:
     if p.subseed_strength == 0:
         own.seed = int(p.seed) + done
     own.subseed = int(p.subseed) + done
-    return _process(own, first_position=done)
+    return process(own, first_position=done)
 
 
 def generate_rounds(p: Any, plan: Sequence[int]) -> Iterator[Round]:
@@ -81,4 +86,4 @@ def with_hires(p: Any, picture: Picture) -> Round:
     if p.hr_negative_prompt:
         own.hr_negative_prompt = styles.apply_negative_styles_to_prompt(p.hr_negative_prompt, p.styles)
     own.styles = []
-    return _process(own, first_position=picture.position)
+    return process(own, first_position=picture.position)

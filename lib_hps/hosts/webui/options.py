@@ -108,6 +108,8 @@ def pasted(params: Mapping[str, Any], name: str) -> Any:
         return None
     if name == "scorer":
         return params.get(SCORER_KEY)
+    if OPTIONS_KEY not in params:
+        return None
     try:
         changed = json.loads(params.get(OPTIONS_KEY) or "{}")
         return _read(name, changed.get(name, default_of(name)))

@@ -42,6 +42,9 @@ def add_settings() -> None:
     )
     add("hps_keep_loaded", False, "Keep the scorer in GPU memory", "never with --medvram or --lowvram")
     add(
+        "hps_sessions_dir", "", "Folder of ranking sessions", "empty: outputs/hps; after a restart",
+    )  # fmt: skip
+    add(
         "hps_device", "auto", "Device", "auto: as the WebUI; `--use-cpu hps` keeps it off the GPU",
         gr.Radio, {"choices": ["auto", "cpu", "cuda", "mps"]},
     )  # fmt: skip

@@ -9,6 +9,7 @@ from typing import Any
 
 import gradio as gr
 
+from . import rank_widgets
 from .options import Options, pasted
 
 
@@ -40,7 +41,7 @@ def hidden_arguments(elem_id: Callable[[str], str]) -> list[Any]:
 def build_form(
     elem_id: Callable[[str], str], *, scorers: Callable[[], Sequence[str]], default_scorer: str
 ) -> tuple[list[Any], list[tuple[Any, Any]]]:
-    """One component per option, in rows of two, and the pairs by which a pasted infotext fills them.
+    """One component per argument, in rows of two, and the pairs by which a pasted infotext fills them.
 
     Args:
         elem_id: the script's own, so that two tabs do not clash.
@@ -49,13 +50,16 @@ def build_form(
     components: dict[str, Any] = {}
     names = scorers()
     declared = list(fields(Options))
-    for start in range(0, len(declared), 2):
-        with gr.Row():
-            for option in declared[start : start + 2]:
-                default = default_scorer if option.name == "scorer" else option.default
-                components[option.name] = _component(option, elem_id(option.name), names, default)
-                if option.name == "scorer":
-                    refresh = gr.Button("\U0001f504", elem_id=elem_id("refresh"), elem_classes=["tool"])
+    rank = rank_widgets.build_mode(elem_id)
+    with gr.Column(visible=True) as form:
+        for start in range(0, len(declared), 2):
+            with gr.Row():
+                for option in declared[start : start + 2]:
+                    default = default_scorer if option.name == "scorer" else option.default
+                    components[option.name] = _component(option, elem_id(option.name), names, default)
+                    if option.name == "scorer":
+                        refresh = gr.Button("\U0001f504", elem_id=elem_id("refresh"), elem_classes=["tool"])
     refresh.click(lambda: gr.update(choices=list(scorers())), outputs=[components["scorer"]], show_progress=False)
+    more, more_fields = rank_widgets.build_rest(elem_id, mode=rank, rerank=form)
     paste_fields = [(component, partial(pasted, name=name)) for name, component in components.items()]
-    return list(components.values()), paste_fields
+    return [*components.values(), *more], [*paste_fields, *more_fields]

@@ -1,0 +1,71 @@
+"""The mode, the board and the recipe in the script's form."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import gradio as gr
+
+from .rank_options import MODES, RANK, RECIPE, RERANK, pasted
+
+_BOARD = """<div class="hps-host" id="{id}" data-tab="{tab}"><p>The board is being loaded. If this stays, your browser
+blocks scripts of the extension, or the page was not reloaded after it was installed.</p></div>"""
+
+
+def build_mode(elem_id: Callable[[str], str]) -> Any:
+    """What the script does; stands above all else."""
+    return gr.Radio(
+        label="Mode",
+        choices=list(MODES),
+        value=RERANK,
+        info="Rerank sorts one generation by a scorer. Rank draws round after round towards what you like. "
+        "Recipe draws the picture of a noise recipe again.",
+        elem_id=elem_id("mode"),
+    )
+
+
+def build_rest(elem_id: Callable[[str], str], *, mode: Any, rerank: Any) -> tuple[list[Any], list[tuple[Any, Any]]]:
+    """The other components, and the pairs by which a pasted infotext fills all of them.
+
+    Args:
+        mode: of `build_mode`.
+        rerank: the part of the form that is for a rerank alone.
+
+    Returns:
+        Components in the order of `RankOptions`.
+    """
+    tab = "img2img" if "img2img" in elem_id("board") else "txt2img"
+    with gr.Column(visible=False) as board:
+        gr.HTML(_BOARD.format(id=elem_id("board"), tab=tab))
+    with gr.Column(visible=False) as recipes:
+        recipe = gr.Textbox(
+            label="Noise recipe",
+            info="filled when an infotext with HPS noise is pasted; one line, one picture",
+            lines=2,
+            elem_id=elem_id("recipe"),
+        )
+    session, task, origin = (_sent(name, elem_id) for name in ("session", "task", "origin"))
+    parts = {RERANK: rerank, RANK: board, RECIPE: recipes}
+
+    def show(chosen: str | None) -> list[Any]:
+        return [gr.update(visible=name == chosen) for name in parts]
+
+    def begin(chosen: str) -> None:
+        """Called by the host where ui-config.json has another default."""
+        for name, part in parts.items():
+            part.visible = name == chosen
+
+    mode.init_field = begin
+    mode.change(show, inputs=[mode], outputs=list(parts.values()), show_progress=False)
+    named = {"mode": mode, "session": session, "task": task, "recipe": recipe, "origin": origin}
+    recipe.do_not_save_to_config = True
+    return list(named.values()), [(component, partial(pasted, name=name)) for name, component in named.items()]
+
+
+def _sent(name: str, elem_id: Callable[[str], str]) -> Any:
+    """What the page's script writes and nobody sees; hidden by style.css, for gradio 4 leaves out what is invisible."""
+    box = gr.Textbox(label=f"HPS {name}", value="", elem_id=elem_id(name), elem_classes=["hps-sent"], container=False)
+    box.do_not_save_to_config = True
+    return box
