@@ -26,10 +26,12 @@ def test_api_scores_what_is_sent(webui: WebUI) -> None:
     answer = webui.post("/hps/v1/score", {"images": sent, "prompt": [PROMPT, "blue sky"], "scorer": "tiny-hps"})
     assert answer["scores"] == pytest.approx(my_scores(images, [PROMPT, "blue sky"]), abs=1e-4)
     assert answer["scorer"] == "tiny-hps"
-    known = webui.get("/hps/v1/scorers")
+    known = webui.get("/hps/v1/scorers")["scorers"]
     assert "tiny-hps" in {one["name"] for one in known}
     assert all("path" not in one for one in known)
-    assert [a["name"] for a in webui.get("/hps/v1/schema")["script_args"]] == list(PLAIN)
+    schema = webui.get("/hps/v1/schema")
+    assert [a["name"] for a in schema["script_args"]] == list(PLAIN)
+    assert {"/hps/v1/score", "/hps/v1/sessions/{id}/tell"} <= set(schema["paths"])
     assert webui.post("/hps/v1/unload", {}) == {"was_loaded": True}
     assert webui.post("/hps/v1/unload", {}) == {"was_loaded": False}
 

@@ -30,6 +30,7 @@ REQUEST = {
 }  # fmt: skip
 PLAIN = {"scorer": "tiny-hps", "candidates": 0, "keep": 0, "minimum_kind": "None", "minimum": 0, "rest": SAVE_NONE}
 PLAIN |= {"stops_early": False, "hires_for_kept": False}
+PLAIN |= {"mode": "Rerank", "session": "", "task": "", "recipe": "", "origin": ""}
 
 
 class Run:

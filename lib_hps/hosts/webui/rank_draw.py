@@ -68,8 +68,8 @@ def draw_batch(p: Any, wishes: Sequence[Wish], *, change: Callable[[Any], None] 
     own.do_not_save_grid = True
     keys = {key: [wish.infotext.get(key) for wish in wishes] for key in wishes[0].infotext}
     written = {NOISE_KEY: [wish.recipe.format() for wish in wishes], **keys}
-    single = {key: values[0] for key, values in written.items()}
-    own.extra_generation_params |= {"Script": SCRIPT_TITLE, **(single if len(wishes) == 1 else written)}
+    said: dict[str, Any] = {key: values if len(wishes) > 1 else values[0] for key, values in written.items()}
+    own.extra_generation_params |= {"Script": SCRIPT_TITLE, **said}
     change(own)
     plan = plan_noise(own, [wish.recipe for wish in wishes])
     made = process(own, first_position=0)

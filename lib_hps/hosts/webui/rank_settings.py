@@ -12,7 +12,7 @@ from . import features
 
 _DEFAULT_SAMPLER = "Euler a"
 # attributes of the processing object that change the picture: label in the record, attribute, value that says nothing
-_EXTRAS = (
+_EXTRAS: tuple[tuple[str, str, tuple[Any, ...]], ...] = (
     ("Restore faces", "restore_faces", (None, False)),
     ("Tiling", "tiling", (None, False)),
     ("Refiner", "refiner_checkpoint", (None, "", "None")),
@@ -77,9 +77,9 @@ def _more(p: Any) -> Iterator[tuple[str, Any]]:
         yield "Variation seed", f"{p.subseed} at {p.subseed_strength:g}"
     if p.seed_resize_from_h > 0 and p.seed_resize_from_w > 0:
         yield "Seed resize from", f"{p.seed_resize_from_w}x{p.seed_resize_from_h}"
-    for label, name, usual in _EXTRAS:
+    for label, name, silent in _EXTRAS:
         value = getattr(p, name, None)
-        if value not in usual:
+        if value not in silent:
             yield label, value
     images = [image for image in getattr(p, "init_images", None) or () if image is not None]
     if images:

@@ -1,5 +1,7 @@
 """Another extension, as users have them beside ours: does to pictures what the prompt asks, in the hooks that exist."""
 
+import sys
+
 from modules import scripts
 from PIL import Image, ImageOps
 
@@ -16,6 +18,16 @@ class Tester(scripts.Script):
     def process(self, p):
         for i, prompt in enumerate(p.all_prompts):
             p.all_prompts[i] = prompt.replace("__colour__", COLOURS[int(p.all_seeds[i]) % len(COLOURS)])
+
+    def process_batch(self, p, **kwargs):
+        # "without hook": as on a host that does not show the first noise to scripts
+        features = sys.modules["lib_hps.hosts.webui.features"]
+        features.has_noise_hook = lambda: "without hook" not in p.prompt
+
+    def process_before_every_sampling(self, p, x=None, noise=None, **kwargs):
+        if "hooked" in p.prompt:  # looks at the noise and changes what is sampled, as control extensions do
+            assert noise.shape == p.rng.shape or noise.shape[1:] == p.rng.shape
+            p.sampler.model_wrap_cfg.mask_before_denoising = True
 
     def before_process_batch(self, p, batch_number=0, **kwargs):
         if "explode at 3" in p.prompt and batch_number == 2:
