@@ -105,7 +105,10 @@ class Host(Protocol):
 
     draws_itself: bool
     finishes_itself: bool
-    final_strength: float
+
+    @property
+    def final_strength(self) -> float:
+        """See above."""
 
     def defaults(self) -> dict[str, Any]:
         """Settings of a new session, without "prompt"."""

@@ -84,7 +84,7 @@ def encode(image: Image.Image, **save: Any) -> str:
 
 def saved_files(webui: WebUI) -> set[Path]:
     found = {f for kind in ("png", "jpg") for f in webui.data.rglob(f"*.{kind}")}
-    return {f for f in found if "grids" not in str(f) and "output" in str(f)}
+    return {f for f in found if "grids" not in str(f) and "output" in str(f) and "sessions" not in f.parts}
 
 
 def pixels(image: Image.Image) -> str:

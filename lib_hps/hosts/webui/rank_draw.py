@@ -66,8 +66,8 @@ def draw_batch(p: Any, wishes: Sequence[Wish], *, change: Callable[[Any], None] 
     own.n_iter, own.batch_size = 1, len(wishes)
     own.seed, own.subseed = [wish.seed for wish in wishes], [wish.subseed for wish in wishes]
     own.do_not_save_grid = True
-    keys = {key: [wish.infotext.get(key) for wish in wishes] for key in wishes[0].infotext}
-    written = {NOISE_KEY: [wish.recipe.format() for wish in wishes], **keys}
+    written: dict[str, list[Any]] = {NOISE_KEY: [wish.recipe.format() for wish in wishes]}
+    written |= {key: [wish.infotext.get(key) for wish in wishes] for key in wishes[0].infotext}
     said: dict[str, Any] = {key: values if len(wishes) > 1 else values[0] for key, values in written.items()}
     own.extra_generation_params |= {"Script": SCRIPT_TITLE, **said}
     change(own)

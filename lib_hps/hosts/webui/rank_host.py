@@ -36,7 +36,7 @@ class WebUIHost:
         self._holder = holder
 
     @property
-    def final_strength(self) -> float:  # type: ignore[override]  # the checkpoint may change
+    def final_strength(self) -> float:
         """How much hires fix may change: little where the model knows small pictures only."""
         return _TINY_STRENGTH if features.is_tiny_model() else _REAL_STRENGTH
 

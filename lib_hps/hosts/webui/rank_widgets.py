@@ -60,12 +60,12 @@ def build_rest(elem_id: Callable[[str], str], *, mode: Any, rerank: Any) -> tupl
     mode.init_field = begin
     mode.change(show, inputs=[mode], outputs=list(parts.values()), show_progress=False)
     named = {"mode": mode, "session": session, "task": task, "recipe": recipe, "origin": origin}
-    recipe.do_not_save_to_config = True
+    setattr(recipe, "do_not_save_to_config", True)  # noqa: B010 - the WebUI's mark, unknown to gradio
     return list(named.values()), [(component, partial(pasted, name=name)) for name, component in named.items()]
 
 
 def _sent(name: str, elem_id: Callable[[str], str]) -> Any:
     """What the page's script writes and nobody sees; hidden by style.css, for gradio 4 leaves out what is invisible."""
     box = gr.Textbox(label=f"HPS {name}", value="", elem_id=elem_id(name), elem_classes=["hps-sent"], container=False)
-    box.do_not_save_to_config = True
+    setattr(box, "do_not_save_to_config", True)  # noqa: B010
     return box
