@@ -31,14 +31,20 @@ _FOR = {
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""
+    from lib_hps.cli import trainer_setup
+
     parser.add_argument("--weights-dir", metavar="FOLDER", help="another folder to look for weights in")
+    trainer_setup.add_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print the report; 0 if the bundled demo can run, else 1."""
+    """Print the report; 0 if the bundled demo (with --trainer: the trainer) can run, else 1."""
     from lib_hps import __version__
+    from lib_hps.cli import trainer_setup
     from lib_hps.cli.output import say
 
+    if arguments.trainer:
+        return trainer_setup.run(arguments)
     say(f"sd-webui-hps {__version__}, Python {platform.python_version()}, {platform.platform()}")
     advice = _packages()
     advice += _device() if not any("torch" in line for line in advice) else []
