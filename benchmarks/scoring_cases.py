@@ -103,7 +103,9 @@ def open_clip(name: str, weights: Path, device: str, dtype: torch.dtype, batch: 
     library = peers.open_clip()
     model: Any = _read(_open_clip_model(name), weights, device, dtype)
     size = config_of(name).vision.image_size
-    tokenizer = library.tokenizer.SimpleTokenizer()
+    tokenize: Any = library.tokenizer.SimpleTokenizer()
+    if not callable(tokenize):  # before 2.21
+        tokenize = library.tokenizer.tokenize
     transform = library.transform.image_transform
     if "resize_mode" in inspect.signature(transform).parameters:
         resize = {"resize_mode": "longest" if mode == "pad" else "shortest"}
@@ -122,7 +124,7 @@ def open_clip(name: str, weights: Path, device: str, dtype: torch.dtype, batch: 
             else:
                 pixels = torch.stack([preprocess(Image.open(path)) for path in chunk]).to(device)
             image = F.normalize(model.encode_image(pixels.to(dtype)), dim=-1)
-            text = F.normalize(model.encode_text(tokenizer([PROMPT]).to(device)), dim=-1)
+            text = F.normalize(model.encode_text(tokenize([PROMPT]).to(device)), dim=-1)
             done.append((image @ text.T)[:, 0].float().cpu().numpy())
         return np.concatenate(done)
 
