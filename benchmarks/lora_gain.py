@@ -52,7 +52,6 @@ COMPARISONS = (
     ("hps", "base"), ("hps", "regularisation-only"), ("dpo", "base"), ("dpo", "regularisation-only"),
     ("regularisation-only", "base"), (NEGATIVE_BASE, "base"),
 )  # fmt: skip
-NEGATIVE = {"hps": NEGATIVE_TEXT}  # as the paper draws; the others and the base without
 
 
 def draw(folder: Path) -> None:
@@ -128,6 +127,18 @@ def drawn_by(base: BaseModel, lora: Path | None, negative: str, cfg: float) -> I
             yield from (picture.image for picture in pipeline.generate(request))
 
 
+def test_set(folder: Path, base: BaseModel, name: str, cfg: float) -> list[Image.Image]:
+    """The test pictures of one model, kept in `folder/test`."""
+    files = [folder / "test" / f"cfg{cfg:.0f}" / name / f"{i:04d}.png" for i in range(len(TEST) * TEST_SEEDS)]
+    if not files[-1].exists():
+        lora = folder / "loras" / f"{name}.safetensors" if name in RUNS else None
+        files[0].parent.mkdir(parents=True, exist_ok=True)
+        negative = NEGATIVE_TEXT if name in ("hps", NEGATIVE_BASE) else ""  # the others and the base without
+        for file, picture in zip(files, drawn_by(base, lora, negative, cfg), strict=True):
+            picture.save(file)
+    return [Image.open(file).convert("RGB") for file in files]
+
+
 def judge(folder: Path) -> None:
     """Draw, score, compare, and lay the sheets."""
     base = load_base(require_tiny_checkpoint(), device="cpu")
@@ -135,13 +146,7 @@ def judge(folder: Path) -> None:
     found: dict[str, dict[str, float]] = {}
     print(f"{len(prompts)} pictures of {len(TEST)} prompts, paired; differences in standard deviations of the base")
     for cfg in GUIDANCE:
-        drawn = {
-            "base": list(drawn_by(base, None, "", cfg)),
-            NEGATIVE_BASE: list(drawn_by(base, None, NEGATIVE_TEXT, cfg)),
-        }
-        for name in RUNS:
-            lora = folder / "loras" / f"{name}.safetensors"
-            drawn[name] = list(drawn_by(base, lora, NEGATIVE.get(name, ""), cfg))
+        drawn = {name: test_set(folder, base, name, cfg) for name in ("base", NEGATIVE_BASE, *RUNS)}
         for name in (SCORER, HOLDOUT):
             scorer = load_scorer(name, device="cpu")
             scores = {model: scorer.score(pictures, prompts) for model, pictures in drawn.items()}
