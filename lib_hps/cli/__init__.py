@@ -18,6 +18,7 @@ COMMANDS = {
     "optimize": "Let a scorer rank round after round until the picture is right",
     "render": "Draw a picture again from its infotext, pixel for pixel",
     "serve": "Open the page on your own SD1 or SDXL checkpoint",
+    "select": "Pick good and bad pictures for train-lora, by a scorer or by recorded choices",
     "train-lora": "Train a LoRA on what was preferred, for <lora:name:1>",
     "data": "Preference data: import, export, check, stats, split, merge",
     "doctor": "Say what is installed, which weights are found, and what is missing",
