@@ -37,7 +37,8 @@ if TYPE_CHECKING:
 
 SCORER_KEY = "hps_scorer"
 MERGES_KEY = "hps_merges"
-FORMAT = 1
+FORMAT = 2
+"""2 knows the key `head`: {"layers": [...]} of `lib_hps.scoring.clip.head`; files without one are written as 1."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +69,7 @@ class ScorerCard:
     def to_json(self) -> str:
         """The text kept under `hps_scorer`."""
         known = {name: getattr(self, name) for name in _FIELDS}
-        return json.dumps({"format": FORMAT, **known, **self.extra}, ensure_ascii=False)
+        return json.dumps({"format": 2 if "head" in self.extra else 1, **known, **self.extra}, ensure_ascii=False)
 
     @classmethod
     def from_json(cls, text: str) -> ScorerCard:

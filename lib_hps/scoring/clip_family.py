@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -42,6 +43,10 @@ class LoadOptions:
 
             return load_clip(path, quick_gelu=quick_gelu, device=device, dtype=dtype)
 
+        return self.slot_of(load, name=name)
+
+    def slot_of(self, load: Callable[[torch.device, torch.dtype], Any], *, name: str) -> ModelSlot[Any]:
+        """A slot that calls `load` when it is first used."""
         return ModelSlot(load, device=self.device, dtype=self.dtype, batch_size=self.batch_size, name=name)
 
 
@@ -98,12 +103,20 @@ def load_classifier(path: Path, options: LoadOptions) -> ClipScorer:
             f"such as load_scorer('hps-v2.1', weights={path.name!r})."
         )
     known: ScorerCard = card
-    return ClipScorer(
+    head = known.extra.get("head")
+    kind = ClipScorer
+    # the file's own hps_config states the activation
+    slot = options.slot(path, quick_gelu=False, name=known.name)
+    if head is not None:
+        from .head_scorer import HeadScorer, load_with_head
+
+        kind = HeadScorer
+        slot = options.slot_of(lambda device, dtype: load_with_head(path, device, dtype, head), name=known.name)
+    return kind(
         name=known.name,
         version=known.version,
         scale=known.scale,
-        # the file's own hps_config states the activation
-        slot=options.slot(path, quick_gelu=False, name=known.name),
+        slot=slot,
         make_tokenizer=lambda length: make_tokenizer(path, known, metadata, length),
         mode=known.preprocess,
         mean=known.mean,

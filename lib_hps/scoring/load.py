@@ -10,9 +10,9 @@ from lib_hps.errors import InputError
 
 from .clip_family import LoadOptions, load_classifier, load_entry, load_open_clip_name
 from .ensemble import PREFIX, EnsembleScorer, parse_ensemble
-from .registry import entry_for
+from .registry import REGISTRY, entry_for
 from .scorer import Scorer
-from .weights import Progress
+from .weights import Progress, find_trained
 
 if TYPE_CHECKING:
     import torch
@@ -73,6 +73,9 @@ def _load_one(name: str, weights: str | os.PathLike[str] | None, options: LoadOp
         if weights is not None:
             raise InputError(f"{name!r} is a file itself; there can be no second one ({weights}).")
         return load_classifier(Path(name).expanduser(), options)
+    trained = find_trained(name, options.weights_dir) if name not in REGISTRY else None
+    if trained is not None:
+        return load_classifier(trained, options)
     entry = entry_for(name)
     if entry.family == "aesthetic":
         from .aesthetic import load_aesthetic

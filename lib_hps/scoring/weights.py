@@ -6,6 +6,7 @@ folder of this project, the hub's own cache; what is nowhere is downloaded into 
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import zipfile
@@ -155,7 +156,41 @@ class ScorerInfo:
 
 def list_scorers(weights_dir: str | os.PathLike[str] | None = None) -> list[ScorerInfo]:
     """Every scorer known by name, and whether it can score right now. Imports no torch and downloads nothing."""
-    return [_info(entry, weights_dir) for entry in REGISTRY.values()]
+    return [_info(entry, weights_dir) for entry in REGISTRY.values()] + list(_trained(weights_dir).values())
+
+
+def find_trained(name: str, weights_dir: str | os.PathLike[str] | None = None) -> Path | None:
+    """The file in the weights folders of the classifier that somebody trained under that name."""
+    found = _trained(weights_dir).get(name)
+    return found.path if found else None
+
+
+def _trained(weights_dir: str | os.PathLike[str] | None) -> dict[str, ScorerInfo]:
+    """Classifiers that somebody trained, by file stem: whatever says in its metadata how it scores."""
+    from .classifier_file import SCORER_KEY
+    from .clip.header import safetensors_header
+
+    found: dict[str, ScorerInfo] = {}
+    for path in (file for folder in search_folders(weights_dir) for file in sorted(folder.glob("*.safetensors"))):
+        try:
+            header = safetensors_header(path)
+            card = dict(json.loads(header.metadata[SCORER_KEY]))
+        except (WeightsError, KeyError, TypeError, ValueError):
+            continue  # other weights, or damaged ones: loading them by their path says what is wrong
+        if path.stem in REGISTRY or path.stem in found:
+            continue
+        found[path.stem] = ScorerInfo(
+            name=path.stem,
+            is_available=True,
+            path=path,
+            size_bytes=header.size_bytes,
+            licence=str(card.get("licence", "yours")),
+            architecture=str(card.get("base", "trained classifier")),
+            scale=card.get("scale", "cosine"),
+            source="trained here",
+            is_downloadable=False,
+        )
+    return found
 
 
 def _info(entry: Entry, weights_dir: str | os.PathLike[str] | None) -> ScorerInfo:

@@ -174,13 +174,14 @@ def train(task: Task, config: EngineConfig, folder: Path, *, accelerator: Accele
     return _Loop(task, config, folder, accelerator).run()
 
 
-def make_accelerator(precision: Precision = "fp32") -> Accelerator:
+def make_accelerator(precision: Precision = "fp32", *, device: str = "auto") -> Accelerator:
     """An accelerator that also knows its fellow processes on machines without a GPU."""
     from accelerate import Accelerator
 
     from lib_hps.scoring.device import must_launch_on_cpu
 
-    return Accelerator(cpu=must_launch_on_cpu(), mixed_precision={"fp32": "no"}.get(precision, precision))
+    is_on_cpu = device == "cpu" or must_launch_on_cpu()
+    return Accelerator(cpu=is_on_cpu, mixed_precision={"fp32": "no"}.get(precision, precision))
 
 
 class _Loop:
