@@ -27,12 +27,8 @@ class ScorerConfig:
         InputError: a value out of range, named.
     """
 
-    base: str = field(
-        default="tiny-hps", metadata=_("tiny-hps, hps-v2.1, clip:<name>/<training>, or the file of a classifier")
-    )
-    method: Method = field(
-        default="auto", metadata=_("head: a light head; blocks: the last blocks; auto: by the number of choices")
-    )
+    base: str = field(default="tiny-hps", metadata=_("tiny-hps, hps-v2.1, clip:<name>/<training>, or a file"))
+    method: Method = field(default="auto", metadata=_("head, blocks, or auto: by the number of choices"))
     loss: PreferenceLoss = field(default="plackett-luce", metadata=_("what an answer costs"))
     validation_share: float = field(default=0.1, metadata=_("share of the prompts that decides when to stop"))
     test_share: float = field(default=0.15, metadata=_("share of the prompts that only the report sees"))

@@ -1,8 +1,9 @@
 """A light head that a trained classifier may have on its CLIP: a linear reading of what every layer sees.
 
 CLIP's own embedding was taught to name things; warmth, sharpness or a drawing style are plain in the layers below
-it and mostly gone at its end. The head adds to exp(logit_scale) * cosine a linear function of, for each layer, the mean, the
-spread and the class token, and of the embeddings' product with the prompt's. Shapes: N batch, D width, E embedding.
+it and mostly gone at its end. The head adds to exp(logit_scale) * cosine a linear function of, for each layer, the
+mean, the spread and the class token, and of the embeddings' product with the prompt's. Shapes: N batch, D width,
+E embedding.
 """
 
 from __future__ import annotations

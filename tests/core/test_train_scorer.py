@@ -1,0 +1,171 @@
+"""Choices in, a classifier out: the commands, the file format, the scorer and the report, on the real tiny-hps."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("accelerate")
+
+from lib_hps.cli import main  # noqa: E402
+from lib_hps.preferences import choices as recorded  # noqa: E402
+from lib_hps.ranking import Ranking  # noqa: E402
+from lib_hps.scoring import list_scorers, load_scorer  # noqa: E402
+from lib_hps.training.head_fit import answers  # noqa: E402
+from lib_hps.training.losses import preference_loss  # noqa: E402
+
+ROOT = Path(__file__).parents[2]
+THINGS = ["red heart", "cat face", "sun", "rocket", "pizza", "umbrella", "frog", "balloon", "fox", "guitar"]
+
+
+@pytest.fixture(scope="module")
+def board_choices(tmp_path_factory) -> Path:
+    """Recorded as the board records them: three pictures of noise in a tint; warm ones are preferred."""
+    made, folder = tmp_path_factory.mktemp("made"), tmp_path_factory.mktemp("choices")
+    rng = np.random.default_rng(0)
+    for number in range(90):
+        warmth, files = rng.permutation([-40, 0, 40]), []
+        for place, warm in enumerate(warmth):
+            levels = rng.integers(60, 190, (8, 8, 3)).repeat(8, 0).repeat(8, 1) + np.array([warm, 0, -warm])
+            files.append(made / f"{number}-{place}.png")
+            Image.fromarray(levels.clip(0, 255).astype(np.uint8)).save(files[-1])
+        ranking = Ranking.from_scores(warmth.tolist())
+        prompt = f"{THINGS[number % 10]}, {number // 10} style"
+        answer = recorded.Choice(
+            f"c{number}", prompt, files, ranking.edges, int(warmth.argmax()), time="2026-01-01T00:00:00Z"
+        )
+        recorded.record(folder, answer)
+    return folder
+
+
+@pytest.fixture
+def weights(tmp_path, monkeypatch) -> Path:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.delenv("HPS_DIR", raising=False)
+    return tmp_path / "cache" / "hps"
+
+
+def warm_and_cold(folder: Path) -> list[Path]:
+    rng = np.random.default_rng(7)
+    files = []
+    for name, tint in (("warm", (45, 0, -45)), ("cold", (-45, 0, 45))):
+        levels = rng.integers(60, 190, (64, 64, 3)) + np.array(tint)
+        files.append(folder / f"{name}.png")
+        Image.fromarray(levels.clip(0, 255).astype(np.uint8)).save(files[-1])
+    return files
+
+
+def test_choices_of_the_board_become_a_scorer_that_has_learned_the_taste(
+    board_choices, weights, tmp_path, capsys, monkeypatch
+):
+    run = tmp_path / "run"
+    assert main(["train-scorer", str(board_choices), "--out", "warm-taste", "--run", str(run)]) == 0
+    said = capsys.readouterr().out
+    assert "warm-taste (trained)" in said
+    assert "tiny-hps (start)" in said
+    assert str(weights / "warm-taste.safetensors") in said
+    info = {each.name: each for each in list_scorers()}["warm-taste"]
+    assert info.is_available
+    assert info.path == weights / "warm-taste.safetensors"
+    files = warm_and_cold(tmp_path)
+    warm, cold = load_scorer("warm-taste", device="cpu").score(files, "a red house")
+    assert warm > cold + 1
+    rows = tmp_path / "rows.jsonl"
+    pictures = [str(file) for file in files]
+    assert main(["score", *pictures, "--prompt", "a red house", "--scorer", "warm-taste", "--out", str(rows)]) == 0
+    best = json.loads(rows.read_text().splitlines()[0])
+    assert Path(best["file"]).name == "warm.png"
+    assert best["score"] == pytest.approx(float(warm), abs=1e-4)
+    report = (run / "report.html").read_text()
+    assert report.count("<svg") == 2
+    assert "{{" not in report
+
+
+def test_a_broken_picture_is_reported_and_left_out_and_a_second_run_is_the_same_to_the_bit(
+    board_choices, weights, tmp_path, capsys
+):
+    import shutil
+
+    data = tmp_path / "data"
+    shutil.copytree(board_choices, data)
+    broken = sorted((data / "images").iterdir())[0]
+    broken.write_bytes(b"no picture")
+    found = []
+    for name in ("one", "two"):
+        assert main(["train-scorer", str(data), "--out", name, "--run", str(tmp_path / name)]) == 1
+        assert broken.name in capsys.readouterr().err
+        from safetensors.torch import load_file
+
+        found.append(load_file(weights / f"{name}.safetensors"))
+    assert all(torch.equal(found[0][key], found[1][key]) for key in found[0])
+    for kept in (weights / "features").rglob("*.safetensors"):
+        kept.write_bytes(kept.read_bytes()[:50])  # a cache that was cut off is computed again
+    assert main(["train-scorer", str(data), "--out", "three", "--run", str(tmp_path / "three")]) == 1
+    third = load_file(weights / "three.safetensors")
+    assert all(torch.equal(found[0][key], third[key]) for key in third)
+
+
+def test_blocks_are_trained_exported_as_hps_v1_and_read_back(board_choices, weights, tmp_path, capsys):
+    out, run = tmp_path / "blocks.safetensors", tmp_path / "run"
+    settings = ["--method", "blocks", "--epochs", "2", "--lr", "0.001", "--test-share", "0.3"]
+    assert main(["train-scorer", str(board_choices), "--out", str(out), "--run", str(run), *settings]) == 0
+    checkpoint, back = tmp_path / "hpc.pt", tmp_path / "back.safetensors"
+    assert main(["export-scorer", str(out), str(checkpoint)]) == 0
+    assert list(torch.load(checkpoint, weights_only=True)) == ["state_dict"]
+    assert main(["export-scorer", str(checkpoint), str(back), "--like", "tiny-hps"]) == 0
+    files = warm_and_cold(tmp_path)
+    ours, theirs, start = (
+        load_scorer(name, device="cpu").score(files, "a red house") for name in (str(out), str(back), "tiny-hps")
+    )
+    assert np.array_equal(ours, theirs)
+    assert not np.allclose(ours, start, atol=1e-4)
+    capsys.readouterr()
+    table = tmp_path / "table.md"
+    scorers = ["--scorer", str(out), "tiny-hps"]
+    assert main(["eval-scorer", "--data", str(board_choices), *scorers, "--out", str(table)]) == 0
+    assert table.read_text().count("| 90 |") == 3
+
+
+def test_a_classifier_with_a_head_says_that_hps_v1_cannot_hold_it(board_choices, weights, tmp_path, capsys):
+    assert main(["train-scorer", str(board_choices), "--out", "headed", "--run", str(tmp_path / "run")]) == 0
+    assert main(["export-scorer", str(weights / "headed.safetensors"), str(tmp_path / "x.pt")]) == 2
+    assert "--method blocks" in capsys.readouterr().err
+
+
+def test_eval_is_shared_by_two_processes(board_choices, tmp_path):
+    command = ["eval-scorer", "--data", str(board_choices), "--scorer", "tiny-hps", "--device", "cpu", "--out"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m"]
+    two, one = tmp_path / "two.md", tmp_path / "one.md"
+    done = subprocess.run(
+        [*launch, "lib_hps.cli", *command, str(two)], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.count("| tiny-hps |") == 1
+    assert main([*command, str(one)]) == 0
+    assert two.read_text() == one.read_text()
+
+
+@pytest.mark.parametrize("kind", ["softmax", "plackett-luce", "pairwise"])
+def test_the_heads_loss_and_gradient_are_those_of_the_plain_formula_in_float64(kind):
+    rankings = [
+        Ranking.pick(1, 3),
+        Ranking.order([2, (0, 1)], 4),
+        Ranking.pairs([(0, 1)], 2),
+        Ranking.order([3, 1, 0, 2], 4),
+    ]
+    first = [0, 3, 7, 9]
+    scores = torch.randn(13, dtype=torch.float64, generator=torch.Generator().manual_seed(1)).requires_grad_()
+    ours = answers(rankings, first, kind).loss(scores)
+    theirs = preference_loss(scores, rankings, kind)
+    assert float(ours) == pytest.approx(float(theirs), abs=1e-6)
+    gradients = [torch.autograd.grad(loss, scores)[0] for loss in (ours, theirs)]
+    torch.testing.assert_close(gradients[0], gradients[1], atol=1e-6, rtol=0)
