@@ -12,7 +12,7 @@ from lib_hps.training.losses import PreferenceLoss
 
 Method = Literal["auto", "head", "blocks"]
 BLOCKS_FROM = 5_000
-"""Choices from which "auto" trains blocks. A guess: the two were compared at 1,000 choices alone, where the head won."""
+"""Choices from which "auto" trains blocks. A guess: they were compared at 1,000 choices alone, where the head won."""
 
 
 def _(text: str) -> dict[str, str]:
