@@ -21,13 +21,10 @@ COMMANDS = {
     "select": "Pick good and bad pictures for train-lora, by a scorer or by recorded choices",
     "train-lora": "Train a LoRA on what was preferred, for <lora:name:1>",
     "data": "Preference data: import, export, check, stats, split, merge",
-<<<<<<< HEAD
     "train-scorer": "Train a classifier of your own on recorded choices",
     "eval-scorer": "Measure scorers on a set of choices",
     "export-scorer": "Write a trained classifier as HPS v1's .pt, or such a file as a classifier",
-=======
     "convert": "Convert a LoRA file: the published adapted_model.bin, diffusers, peft, kohya",
->>>>>>> a3d119e (hps convert: published, diffusers, peft and kohya LoRA layouts, complete or refused)
     "doctor": "Say what is installed, which weights are found, and what is missing",
 }
 
