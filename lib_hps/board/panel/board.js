@@ -33,6 +33,10 @@ const ANNOUNCE_MS = 5000;
  * @param {boolean} [options.title] set the document's title
  * @param {"auto"|"light"|"dark"} [options.theme]
  * @param {object} [options.seed] {prompt, settings} that a new session begins with
+ * @param {boolean} [options.isEmbedded] the host's own form has the prompt and the settings
+ * @param {() => string} [options.prompt] of an embedded board: the prompt in the host's form
+ * @param {(api: object) => object} [options.through] lets the host do by itself what draws
+ * @param {(id: string|null, how: {isNew: boolean}) => void} [options.opened] is told which session is open
  * @returns {{open: (id: string) => Promise, unmount: () => void, root: HTMLElement}}
  */
 export function mount(
@@ -44,9 +48,13 @@ export function mount(
     title = false,
     theme = "auto",
     seed = null,
+    isEmbedded = false,
+    prompt = null,
+    through = (each) => each,
+    opened = () => {},
   } = {},
 ) {
-  const api = makeApi(base);
+  const api = through(makeApi(base));
   const root = h("div", { class: "hps-board", tabindex: -1 });
   element.replaceChildren(root);
   const stopTheme = followTheme(root, theme);
@@ -78,10 +86,11 @@ export function mount(
     const modes = makeModes({ ctl, scorers: () => scorers, toast, changed });
     const run = makeRun({ api, ctl });
     const past = makeHistory({ api, ctl, zoom, branch });
-    const home = makeHome({ api, ctl, toast, options: () => offered, seed });
+    const home = makeHome({ api, ctl, toast, options: () => offered, seed, hostPrompt: isEmbedded ? prompt : null });
     const settings = makeSettings({ ctl, options: () => offered, toggled: () => openSettings() });
     const toggle = () => settings.toggle();
     const head = makeHead({ ctl, tabs: modes.tabs, leave, rename, settings: toggle, finish: finish.open });
+    head.gear.hidden = isEmbedded;
     const dock = makeDock({ ctl, tray: tray.node, compare: compare.open });
     const say = h("p", { class: "hps-say" });
     const banner = h("div", { class: "hps-banner", role: "alert", hidden: true });
@@ -177,6 +186,7 @@ export function mount(
     if (title) document.title = state ? `${state.name} · round ${state.round}` : "Ranking board";
     if (id === open) return;
     open = id;
+    opened(id, { isNew: ctl.isNew });
     parts.settings.close();
     if (hash && id !== addressed()) address(id);
     if (id) root.focus({ preventScroll: true });

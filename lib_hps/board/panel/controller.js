@@ -20,6 +20,7 @@ export function makeController(api, view) {
     mixed: { draw: 32, scorer: null },
     busy: false,
     offline: false,
+    isNew: false, // the open session was begun here
   };
   let past = []; // earlier half-made rankings of this round
   let tieNext = false;
@@ -207,11 +208,15 @@ export function makeController(api, view) {
     close,
     tied: () => tieNext,
     async open(id) {
+      me.isNew = false;
       const state = await run(() => api.state(id));
       if (!state) close();
       return state;
     },
-    create: (body) => thenDraw(() => api.create(body), "Starting"),
+    create(body) {
+      me.isNew = true;
+      return thenDraw(() => api.create(body), "Starting");
+    },
     draw: () => run(() => drawing(me.state.id), { doing: "Drawing" }),
     pick(number, tied = false) {
       const card = me.state?.candidates.find((one) => one.number === number);

@@ -6,15 +6,16 @@ import { choice, field, numberBox, settingsFields } from "./forms.js";
 import { makeSessions } from "./sessions.js";
 
 /** @returns {{node: HTMLElement, update: Function, refresh: Function, offer: Function, focus: Function}} */
-export function makeHome({ api, ctl, toast, options, seed }) {
+export function makeHome({ api, ctl, toast, options, seed, hostPrompt = null }) {
   const prompt = h("textarea", {
     class: "hps-input hps-prompt",
     rows: 2,
-    required: true,
+    required: !hostPrompt,
     placeholder: "a red heart with a ribbon",
     "aria-label": "Prompt",
   });
-  prompt.value = seed?.prompt ?? loadPrompt();
+  prompt.value = hostPrompt ? "" : (seed?.prompt ?? loadPrompt());
+  prompt.hidden = Boolean(hostPrompt);
   const more = h("details", { class: "hps-more" }, h("summary", {}, "Settings"));
   const start = h("button", { type: "submit", class: "hps-button hps-primary hps-start" }, "Start");
   const note = h("p", { class: "hps-kept" });
@@ -31,7 +32,7 @@ export function makeHome({ api, ctl, toast, options, seed }) {
   const form = h(
     "form",
     { class: "hps-new", onsubmit: begin },
-    h("h1", {}, "What would you like to see?"),
+    h("h1", {}, hostPrompt ? "Rank pictures of the prompt above" : "What would you like to see?"),
     h(
       "p",
       { class: "hps-lead" },
@@ -45,6 +46,7 @@ export function makeHome({ api, ctl, toast, options, seed }) {
 
   async function begin(event) {
     event.preventDefault();
+    if (hostPrompt) prompt.value = hostPrompt();
     if (!prompt.value.trim()) return toast("Write a prompt first: what should the pictures show?", { isError: true });
     const { settings, ...rest } = readMore();
     await ctl.create({ ...rest, settings: { ...settings, prompt: prompt.value.trim() } });
@@ -55,7 +57,7 @@ export function makeHome({ api, ctl, toast, options, seed }) {
   function offer() {
     const known = options();
     const defaults = known.defaults ?? {};
-    if (!prompt.value && defaults.settings?.prompt) {
+    if (!hostPrompt && !prompt.value && defaults.settings?.prompt) {
       prompt.value = defaults.settings.prompt; // an example: the first key replaces it
       if (document.activeElement === prompt) prompt.select();
       else prompt.addEventListener("focus", () => prompt.select(), { once: true });
@@ -75,7 +77,7 @@ export function makeHome({ api, ctl, toast, options, seed }) {
         "div",
         { class: "hps-fields" },
         field("Pictures a round", batch),
-        fields.nodes,
+        hostPrompt ? null : fields.nodes,
         names.length > 1 ? field("Method", method) : null,
         field("Seed", first),
       ),
