@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the commands."""
-    from lib_hps.preferences.exporting import FORMATS
+    from lib_hps.preferences.formats import FORMATS
 
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
 
@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_reading(parser: argparse.ArgumentParser) -> None:
-    from lib_hps.preferences.reading import LAYOUTS
+    from lib_hps.preferences.formats import LAYOUTS
 
     parser.add_argument("--layout", choices=LAYOUTS, help="default: recognised")
     parser.add_argument("--images", type=Path, metavar="FOLDER", help="where the pictures lie, if not beside the rows")

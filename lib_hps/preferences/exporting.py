@@ -17,10 +17,10 @@ from typing import IO, Any
 
 from lib_hps.errors import InputError, StorageError
 from lib_hps.preferences.adding import row_of, suffix_of
+from lib_hps.preferences.formats import FORMATS
 from lib_hps.preferences.readers.imagefolder import NAME, PICTURES
 from lib_hps.preferences.records import BrokenRow, Record
 
-FORMATS = ("align_sd", "imagefolder", "webdataset")
 _CHOICES_IN_SHARD, _BYTES_IN_SHARD = 10_000, 1 << 30
 _FIELDS = ("id", "human_preference", "prompt", "file_path", "user_hash", "contain_name", "edges")
 

@@ -8,22 +8,11 @@ from pathlib import Path
 from types import ModuleType
 
 from lib_hps.errors import InputError
+from lib_hps.preferences.formats import LAYOUTS
 from lib_hps.preferences.readers.source import Source
 from lib_hps.preferences.records import BrokenRow, Record
 
 # name -> what it is; a module of `readers` each, tried in this order
-LAYOUTS = {
-    "choices": "our own folder (choices.jsonl)",
-    "align_sd": "align_sd, HPS v1 (preference_train.json)",
-    "hpdv2": "HPDv2 (train.json, test.json)",
-    "imagereward": "ImageReward's JSON",
-    "imagefolder": "a Hugging Face imagefolder that `hps data export` wrote (metadata.jsonl)",
-    "pickapic": "Pick-a-Pic (.parquet)",
-    "webdataset": "WebDataset shards that `hps data export` wrote (.tar)",
-    "agiqa3k": "AGIQA-3K's table of scores (.csv)",
-    "graded": "folders named after grades: bad/ mediocre/ good/ great/, liked/ disliked/, or numbers",
-    "sessions": "sessions of the board",
-}
 
 
 def read_records(

@@ -14,7 +14,8 @@ from preference_sets import MAKERS, damage, hpdv2, imagereward
 
 from lib_hps.cli import main
 from lib_hps.preferences.adding import add_records
-from lib_hps.preferences.exporting import FORMATS, export_records
+from lib_hps.preferences.exporting import export_records
+from lib_hps.preferences.formats import FORMATS
 from lib_hps.preferences.reading import layout_of, read_records
 from lib_hps.preferences.records import BrokenRow, Record
 from lib_hps.preferences.splitting import part_of, split_records
