@@ -20,7 +20,7 @@ COMMANDS = {
     "serve": "Open the page on your own SD1 or SDXL checkpoint",
     "select": "Pick good and bad pictures for train-lora, by a scorer or by recorded choices",
     "train-lora": "Train a LoRA on what was preferred, for <lora:name:1>",
-    "data": "Preference data: import, export, check, stats, split, merge",
+    "data": "Preference data: import, export, check, stats, split, merge, browse, collect",
     "train-scorer": "Train a classifier of your own on recorded choices",
     "eval-scorer": "Measure scorers on a set of choices",
     "export-scorer": "Write a trained classifier as HPS v1's .pt, or such a file as a classifier",

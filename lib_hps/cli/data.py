@@ -39,6 +39,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     one.add_argument("--seed", type=int, default=0, help="another seed, another split (default %(default)s)")
     one = action("merge", "Put several data sets into one folder; the same choice once", many=True)
     one.add_argument("--into", type=Path, required=True, metavar="FOLDER", help="the folder of choices; may exist")
+    one = action("browse", "Open a page to look at choices, correct or drop them")
+    _add_page(one)
+    one = actions.add_parser("collect", help="Open the page Compare: which of these is better?")
+    one.add_argument("pictures", type=Path, nargs="?", metavar="FOLDER", help="pictures, each with its infotext")
+    one.add_argument("--into", type=Path, required=True, metavar="FOLDER", help="the folder of choices; may exist")
+    one.add_argument("--prompt", help="the prompt of all pictures; without FOLDER they are drawn for it")
+    one.add_argument("--at-once", type=int, choices=(2, 4), default=2, help="pictures shown (default %(default)s)")
+    one.add_argument("--draw", type=int, default=16, help="without FOLDER: pictures to draw (default %(default)s)")
+    one.add_argument("--checkpoint", type=Path, metavar="FILE", help="without FOLDER: what draws (default: tiny-sd)")
+    one.add_argument("--seed", type=int, default=0, help="of the first picture, and of the order of questions")
+    _add_page(one)
 
 
 def _add_reading(parser: argparse.ArgumentParser) -> None:
@@ -47,6 +58,11 @@ def _add_reading(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--layout", choices=LAYOUTS, help="default: recognised")
     parser.add_argument("--images", type=Path, metavar="FOLDER", help="where the pictures lie, if not beside the rows")
     parser.add_argument("--labels-only", action="store_true", help="take rows whose pictures are missing as well")
+
+
+def _add_page(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--port", type=int, help="default: the first free one from 7860")
+    parser.add_argument("--no-browser", action="store_true", help="do not open a browser window")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -58,6 +74,8 @@ def run(arguments: argparse.Namespace) -> int:
         "stats": _stats,
         "split": _split,
         "merge": _merge,
+        "browse": _browse,
+        "collect": _collect,
     }[arguments.action](arguments)
 
 
@@ -159,3 +177,37 @@ def _split(arguments: argparse.Namespace) -> int:
     for part, count in split_records(arguments.out, read, shares, seed=arguments.seed, report=report).items():
         say(f"{arguments.out / part}: {count} choices")
     return 1 if report.count else 0
+
+
+def _browse(arguments: argparse.Namespace) -> int:
+    from lib_hps.board.data.api import browse_router
+    from lib_hps.board.data.browsing import Browser
+    from lib_hps.cli.output import note
+    from lib_hps.hosts.standalone.data_pages import serve_page
+
+    router = browse_router(Browser(arguments.data))
+    serve_page(router, port=arguments.port, opens_browser=not arguments.no_browser, say=note)
+    return 0
+
+
+def _collect(arguments: argparse.Namespace) -> int:
+    from lib_hps.board.data.api import compare_router
+    from lib_hps.board.data.collecting import Collector
+    from lib_hps.cli.output import note
+    from lib_hps.errors import InputError
+    from lib_hps.hosts.standalone.data_pages import draw_in_background, serve_page
+
+    collector = Collector(arguments.into, count=arguments.at_once, seed=arguments.seed)
+    if arguments.pictures:
+        for problem in collector.add_folder(arguments.pictures, prompt=arguments.prompt):
+            note(problem)
+    elif arguments.prompt:
+        checkpoint, count = arguments.checkpoint, arguments.draw
+        draw_in_background(
+            collector, arguments.prompt, count=count, seed=arguments.seed, checkpoint=checkpoint, say=note
+        )
+    else:
+        raise InputError("Name a folder of pictures, or give --prompt and they are drawn.")
+    router = compare_router(collector)
+    serve_page(router, port=arguments.port, opens_browser=not arguments.no_browser, say=note)
+    return 0

@@ -13,7 +13,7 @@ from lib_hps.preferences.readers.source import RowError, Source, text_of
 from lib_hps.preferences.records import BrokenRow, Picture, Record
 from lib_hps.ranking import Ranking
 
-_WANTED = ("caption", "label_0", "label_1", "jpg_0", "jpg_1", "has_label", "ranking_id", "user_id")
+_WANTED: tuple[str, ...] = ("caption", "label_0", "label_1", "jpg_0", "jpg_1", "has_label", "ranking_id", "user_id")
 _WANTED += ("image_0_uid", "image_1_uid", "model_0", "model_1", "created_at")
 _NEEDED = {"caption", "label_0", "label_1"}
 _BATCH = 32  # rows in memory at once

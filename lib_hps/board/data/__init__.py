@@ -1,0 +1,1 @@
+"""Pages over preference data: look at choices and correct them (browse), collect new ones (compare)."""
