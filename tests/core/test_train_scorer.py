@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -84,6 +87,71 @@ def test_choices_of_the_board_become_a_scorer_that_has_learned_the_taste(
     report = (run / "report.html").read_text()
     assert report.count("<svg") == 2
     assert "{{" not in report
+
+
+def test_a_broken_picture_is_reported_and_left_out_and_a_second_run_is_the_same_to_the_bit(
+    board_choices, weights, tmp_path, capsys
+):
+    import shutil
+
+    data = tmp_path / "data"
+    shutil.copytree(board_choices, data)
+    broken = sorted((data / "images").iterdir())[0]
+    broken.write_bytes(b"no picture")
+    found = []
+    for name in ("one", "two"):
+        assert main(["train-scorer", str(data), "--out", name, "--run", str(tmp_path / name)]) == 1
+        assert broken.name in capsys.readouterr().err
+        from safetensors.torch import load_file
+
+        found.append(load_file(weights / f"{name}.safetensors"))
+    assert all(torch.equal(found[0][key], found[1][key]) for key in found[0])
+    for kept in (weights / "features").rglob("*.safetensors"):
+        kept.write_bytes(kept.read_bytes()[:50])  # a cache that was cut off is computed again
+    assert main(["train-scorer", str(data), "--out", "three", "--run", str(tmp_path / "three")]) == 1
+    third = load_file(weights / "three.safetensors")
+    assert all(torch.equal(found[0][key], third[key]) for key in third)
+
+
+def test_blocks_are_trained_exported_as_hps_v1_and_read_back(board_choices, weights, tmp_path, capsys):
+    out, run = tmp_path / "blocks.safetensors", tmp_path / "run"
+    settings = ["--method", "blocks", "--epochs", "2", "--lr", "0.001", "--test-share", "0.3"]
+    assert main(["train-scorer", str(board_choices), "--out", str(out), "--run", str(run), *settings]) == 0
+    checkpoint, back = tmp_path / "hpc.pt", tmp_path / "back.safetensors"
+    assert main(["export-scorer", str(out), str(checkpoint)]) == 0
+    assert list(torch.load(checkpoint, weights_only=True)) == ["state_dict"]
+    assert main(["export-scorer", str(checkpoint), str(back), "--like", "tiny-hps"]) == 0
+    files = warm_and_cold(tmp_path)
+    ours, theirs, start = (
+        load_scorer(name, device="cpu").score(files, "a red house") for name in (str(out), str(back), "tiny-hps")
+    )
+    np.testing.assert_allclose(ours, theirs, atol=1e-6)
+    assert not np.allclose(ours, start, atol=1e-4)
+    capsys.readouterr()
+    table = tmp_path / "table.md"
+    scorers = ["--scorer", str(out), "tiny-hps"]
+    assert main(["eval-scorer", "--data", str(board_choices), *scorers, "--out", str(table)]) == 0
+    assert table.read_text().count("| 90 |") == 3
+
+
+def test_a_classifier_with_a_head_says_that_hps_v1_cannot_hold_it(board_choices, weights, tmp_path, capsys):
+    assert main(["train-scorer", str(board_choices), "--out", "headed", "--run", str(tmp_path / "run")]) == 0
+    assert main(["export-scorer", str(weights / "headed.safetensors"), str(tmp_path / "x.pt")]) == 2
+    assert "--method blocks" in capsys.readouterr().err
+
+
+def test_eval_is_shared_by_two_processes(board_choices, tmp_path):
+    command = ["eval-scorer", "--data", str(board_choices), "--scorer", "tiny-hps", "--device", "cpu", "--out"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m"]
+    two, one = tmp_path / "two.md", tmp_path / "one.md"
+    done = subprocess.run(
+        [*launch, "lib_hps.cli", *command, str(two)], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.count("| tiny-hps |") == 1
+    assert main([*command, str(one)]) == 0
+    assert two.read_text() == one.read_text()
 
 
 @pytest.mark.parametrize("kind", ["softmax", "plackett-luce", "pairwise"])
