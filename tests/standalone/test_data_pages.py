@@ -140,3 +140,22 @@ def test_browse_corrects_drops_and_takes_back_by_appending(page, serve, tmp_path
     assert (folder / "choices.jsonl").read_bytes().startswith(before)
     page.set_viewport_size({"width": 390, "height": 800})
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+
+
+@pytest.mark.parametrize(
+    "page", [{"viewport": {"width": 390, "height": 800}, "color_scheme": "dark", "has_touch": True}], indirect=True
+)
+def test_four_fresh_pictures_on_a_dark_phone(page, serve, tmp_path):
+    page.goto(serve("collect", "--prompt", "red heart", "--draw", "4", "--at-once", "4", "--into", "choices"))
+    for _ in range(100):
+        if page.get_by_role("button", name="Picture 4").count():
+            break
+        page.wait_for_timeout(1000)
+        page.reload()
+    page.get_by_role("button", name="Picture 4").wait_for()
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    shot(page, "compare-phone")
+    page.get_by_role("button", name="Picture 4").tap()
+    wait_for(page, "1 answered")
+    (one,) = read_records(tmp_path / "choices")
+    assert (one.prompt, one.ranking.edges) == ("red heart", ((3, 0), (3, 1), (3, 2)))
