@@ -10,10 +10,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
 from lib_hps.errors import InputError
-from lib_hps.ranking import Ranking
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from lib_hps.ranking import Ranking
 
 PreferenceLoss = Literal["softmax", "plackett-luce", "pairwise"]
 
