@@ -77,13 +77,13 @@ def test_a_refined_picture_is_judged_as_it_came_out(webui: WebUI) -> None:
     check_scores(run)
 
 
-def test_a_trained_classifier_in_the_weights_folder_is_chosen_by_its_file_name(webui: WebUI) -> None:
+def test_a_trained_classifier_in_the_weights_folder_is_chosen_by_its_name(webui: WebUI) -> None:
     folder = webui.data / "models" / "HPS"
     folder.mkdir(parents=True, exist_ok=True)
     for name, source in (("mine.safetensors", "model.safetensors"), ("merges.txt.gz", "merges.txt.gz")):
         shutil.copy(BUNDLED / "tiny-holdout" / source, folder / name)
-    run = Run(webui, options={"scorer": "mine.safetensors"}, n_iter=1)
-    assert set(run.settings("HPS scorer")) == {"mine.safetensors"}
+    run = Run(webui, options={"scorer": "mine"}, n_iter=1)
+    assert set(run.settings("HPS scorer")) == {"mine"}
     check_scores(run, scorer="tiny-holdout")
 
 

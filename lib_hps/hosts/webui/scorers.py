@@ -130,7 +130,7 @@ def infos() -> list[ScorerInfo]:
 
 
 def trained_files() -> list[str]:
-    """Weight files in the weights folder that belong to no known scorer: classifiers that somebody trained."""
+    """Weight files in the weights folder that no scorer of a known name uses: of other formats, chosen by file name."""
     folder = features.weights_dir()
     known = {info.path.name for info in infos() if info.path}
     files = folder.glob("*") if folder.is_dir() else ()
@@ -173,5 +173,5 @@ def _progress(name: str) -> Callable[[int, int | None], None]:
 
 
 def _as_path(name: str) -> str:
-    """A trained classifier is chosen by its file's name in the weights folder."""
+    """A weight file that has no scorer's name is chosen by its file's name in the weights folder."""
     return str(features.weights_dir() / name) if name in trained_files() else name
