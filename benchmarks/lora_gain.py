@@ -29,6 +29,7 @@ from lib_hps.scoring import load_scorer
 from lib_hps.training.lora.base import BaseModel, load_base
 from lib_hps.training.lora.config import NEGATIVE_TEXT, LoraSettings
 from lib_hps.training.lora.run import Job, train_lora
+from lib_hps.training.selection.picking import pick
 
 PROMPTS = [line for line in (Path(__file__).parent / "lora_prompts.txt").read_text("utf-8").splitlines() if line]
 TRAIN, TEST = PROMPTS[:200], PROMPTS[300:]  # those between are for tuning
@@ -77,12 +78,8 @@ def select(folder: Path) -> None:
     for number, prompt in enumerate(TRAIN):
         files = sorted((folder / "train" / f"{number:03d}").glob("*.png"))
         scores = scorer.score(files, prompt)
-        best, worst = (_softmax(sign * 100 * scores) for sign in (1, -1))
         shared = {"prompt": prompt, "group": str(number)}
-        for p, kind, caption in ((best, "positive", prompt), (worst, "negative", NEGATIVE_TEXT + prompt)):
-            at = int(p.argmax())
-            if p[at] > 2 / len(files):
-                rows.append({**shared, "file": str(files[at]), "caption": caption, "kind": kind, "p": float(p[at])})
+        rows += [one.row() for one in pick(str(number), [(file, prompt) for file in files], scores, sharpness=100)]
         for at in chance.permutation(len(files))[: GROUP // 2]:
             rows.append({**shared, "file": str(files[at]), "caption": prompt, "kind": "regularisation"})
         order = np.argsort(scores)
@@ -91,11 +88,6 @@ def select(folder: Path) -> None:
             pairs.append({"prompt": prompt, **ends})
     for name, content in (("manifest", rows), ("pairs", pairs)):
         (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in content))
-
-
-def _softmax(values: np.ndarray) -> np.ndarray:
-    weights = np.exp(values - values.max())
-    return weights / weights.sum()
 
 
 def train(folder: Path) -> None:

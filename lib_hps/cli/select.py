@@ -90,6 +90,8 @@ def _from_choices(path: Path, report: Callable[[str], None]) -> list[Picked]:
     for record in read_records(path):
         if isinstance(record, Record):
             picked += from_record(record)
+            if any(picture.content is not None for picture in record.pictures):
+                report(f"{record.source}: its pictures lie inside the table, left out. Use hps data import first.")
         else:
             report(str(record))
     return picked

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import hashlib
-import json
 import logging
 import time
 from collections.abc import Callable, Sequence
@@ -13,9 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lib_hps.errors import InputError
-from lib_hps.files import atomic_write
 from lib_hps.training.lora.config import LoraSettings
+from lib_hps.training.lora.continuation import check_continuation
 from lib_hps.training.lora.examples import TrainingPair, TrainingPicture, kept_out, mixed, read_manifest, read_pairs
+from lib_hps.training.lora.job import Job
 
 if TYPE_CHECKING:
     import torch
@@ -28,33 +26,6 @@ if TYPE_CHECKING:
     from lib_hps.training.lora.task import DenoisingTask, DpoTask
 
 log = logging.getLogger(__name__)
-
-# what may differ between a run and its continuation, besides the engine's own
-_FREE = {
-    "steps", "micro_batch", "save_every", "sample_every", "sample_prompts", "sample_seeds", "sample_steps",
-    "sample_cfg", "patience", "scorer", "holdout", "cache_dir", "compile", "gradient_checkpointing",
-}  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Job:
-    """What is trained, on what, and where it goes.
-
-    Attributes:
-        manifest: JSONL of `hps select`; for `dpo` also pairs, or a folder of recorded choices.
-        base: checkpoint file.
-        out: the LoRA's file.
-        folder: of the run: state, log, samples; a run that was killed goes on there.
-        vae: another autoencoder, LDM's layout.
-        device: "auto", "cpu", "cuda", "cuda:1", "mps".
-    """
-
-    manifest: Path
-    base: Path
-    out: Path
-    folder: Path
-    vae: Path | None = None
-    device: str = "auto"
 
 
 @dataclass(frozen=True)
@@ -94,7 +65,7 @@ def train_lora(job: Job, settings: LoraSettings, *, say: Callable[[str], None] =
     mixed_precision = "no" if precision == "fp32" else precision
     accelerator = Accelerator(mixed_precision=mixed_precision, cpu=resolve_device(job.device).type == "cpu")
     tell = say if accelerator.is_main_process else (lambda words: None)
-    _check_continuation(job, settings, accelerator)
+    check_continuation(job, settings, accelerator)
     run = _Preparation(job, settings, accelerator, precision, tell)
     estimate = run.estimate()
     tell(f"{run.examples} on {accelerator.device}, {precision}, {accelerator.num_processes} process(es).")
@@ -313,33 +284,3 @@ def _precision(device: torch.device) -> Precision:
     if device.type != "cuda":
         return "fp32"
     return "bf16" if torch.cuda.is_bf16_supported() else "fp16"
-
-
-def _check_continuation(job: Job, settings: LoraSettings, accelerator: Accelerator) -> None:
-    """The run's folder belongs to these settings, this manifest and this base; a new one is marked as theirs.
-
-    Raises:
-        InputError: it belongs to others.
-    """
-    manifest = job.manifest / "pairs.jsonl" if job.manifest.is_dir() else job.manifest
-    if job.manifest.is_dir() and not manifest.is_file():
-        manifest = job.manifest / "choices.jsonl"
-    try:
-        digest = hashlib.sha256(manifest.read_bytes()).hexdigest()
-    except OSError as error:
-        raise InputError(f"Cannot read {manifest}: {error.strerror}.") from error
-    mine = {k: v for k, v in dataclasses.asdict(settings).items() if k not in _FREE}
-    mine |= {"manifest": digest, "base": str(job.base.resolve()), "sampling": settings.sample_prompts}
-    file = job.folder / "run.json"
-    if file.is_file() and (job.folder / "state.pt").is_file():
-        theirs = json.loads(file.read_text("utf-8"))
-        other = next((key for key, value in mine.items() if theirs.get(key) != value), None)
-        if other is not None:
-            raise InputError(
-                f"{job.folder} holds a run with {other} = {theirs.get(other)}, this one has {mine[other]}. "
-                "Keep the settings, give another --run-dir, or delete that folder to begin anew."
-            )
-    accelerator.wait_for_everyone()
-    if accelerator.is_main_process:
-        with atomic_write(file, "w") as stream:
-            json.dump(mine, stream, indent=2)

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from lib_hps.errors import InputError
+from lib_hps.training.lora.config import NEGATIVE_TEXT
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
     from lib_hps.preferences.records import Record
 
-NEGATIVE_PREFIX = "Weird image. "
 FEWEST = 4
 PAPER_RATIO = (37.0, 21.0, 200.0)  # thousands of positive, negative and regularisation pictures
 _SHARPNESS = {"cosine": 100.0, "logit": 1.0}
@@ -97,7 +97,7 @@ def _softmax(values: np.ndarray) -> np.ndarray:
 def _picked(
     file: Path, prompt: str, kind: Kind, group: str, score: float | None, p: float | None, reason: str
 ) -> Picked:
-    caption = NEGATIVE_PREFIX + prompt if kind == "negative" else prompt
+    caption = NEGATIVE_TEXT + prompt if kind == "negative" else prompt
     return Picked(file, caption, prompt, kind, group, score, p, reason)
 
 
