@@ -75,6 +75,12 @@ def ours(name: str, weights: Path, device: str, dtype: torch.dtype, batch: int, 
     return lambda images: scorer.score(images, PROMPT)
 
 
+def ours_as_it_comes(name: str, weights: Path, device: str, dtype: torch.dtype, batch: int, mode: str) -> Score:
+    """This project with its own choice of precision: bf16 for large models on a CPU that has instructions for it."""
+    scorer = load_scorer("hps-v2.1", weights=weights, device=device, batch_size=batch)
+    return lambda images: scorer.score(images, PROMPT)
+
+
 def hpsv2(name: str, weights: Path, device: str, dtype: torch.dtype, batch: int, mode: str) -> Score:
     """hpsv2.score(paths, prompt): one picture at a time, whatever the batch; it reads the weights at each call."""
     peers.hpsv2()
@@ -158,6 +164,7 @@ def imscore(name: str, weights: Path, device: str, dtype: torch.dtype, batch: in
 
 CASES: dict[str, tuple[Callable[..., Score], str, frozenset[str]]] = {
     "ours, HPS v2 preprocessing": (ours, "pad", frozenset({"files", "tensors"})),
+    "ours, dtype auto": (ours_as_it_comes, "pad", frozenset({"files", "tensors"})),
     "hpsv2.score 1.2.0": (hpsv2, "pad", frozenset({"files"})),
     "imscore": (imscore, "pad", frozenset({"files", "tensors"})),
     "open_clip loop, longest side": (open_clip, "pad", frozenset({"files"})),

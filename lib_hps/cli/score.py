@@ -33,6 +33,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--undo", metavar="FILE", type=Path, help="take a --sort back, from the list that it wrote")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
+    parser.add_argument(
+        "--dtype",
+        default="auto",
+        choices=["auto", "fp32", "bf16", "fp16"],
+        help="precision (auto: half on a GPU, and for large models on a CPU that computes in bf16)",
+    )
     parser.add_argument("--batch-size", type=_positive, help="pictures per forward pass")
 
 
@@ -78,7 +84,8 @@ def _score(arguments: argparse.Namespace) -> int:
     if share.count > 1 and out is None:
         raise InputError("Several processes need --out FILE to merge their scores.")
     device = share.device if share.device and arguments.device == "auto" else arguments.device
-    scorer = load_scorer(arguments.scorer, arguments.weights, device=device, batch_size=arguments.batch_size)
+    options = {"device": device, "dtype": arguments.dtype, "batch_size": arguments.batch_size}
+    scorer = load_scorer(arguments.scorer, arguments.weights, **options)
     items = list(make_items(files, prompt=arguments.prompt, prompts=prompts, is_prompt_needed=scorer.needs_prompt))
     try:
         outcome = score_items(

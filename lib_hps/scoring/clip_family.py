@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from .clip_scorer import ClipScorer
 
 
+# 50 million parameters in half precision: every published CLIP is larger, the bundled models are smaller.
+LARGE_BYTES = 100_000_000
+
+
 @dataclass(frozen=True, kw_only=True)
 class LoadOptions:
     """What `load_scorer` was told besides the name; the same for every member of an ensemble."""
@@ -43,11 +47,18 @@ class LoadOptions:
 
             return load_clip(path, quick_gelu=quick_gelu, device=device, dtype=dtype)
 
-        return self.slot_of(load, name=name)
+        return self.slot_of(path, load, name=name)
 
-    def slot_of(self, load: Callable[[torch.device, torch.dtype], Any], *, name: str) -> ModelSlot[Any]:
-        """A slot that calls `load` when it is first used."""
-        return ModelSlot(load, device=self.device, dtype=self.dtype, batch_size=self.batch_size, name=name)
+    def slot_of(self, path: Path, load: Callable[[torch.device, torch.dtype], Any], *, name: str) -> ModelSlot[Any]:
+        """A slot that calls `load`, which reads `path`, when it is first used."""
+        return ModelSlot(
+            load,
+            device=self.device,
+            dtype=self.dtype,
+            batch_size=self.batch_size,
+            is_large=path.stat().st_size >= LARGE_BYTES,
+            name=name,
+        )
 
 
 def load_entry(entry: Entry, weights: str | os.PathLike[str] | None, options: LoadOptions) -> ClipScorer:
@@ -111,7 +122,7 @@ def load_classifier(path: Path, options: LoadOptions) -> ClipScorer:
         from .head_scorer import HeadScorer, load_with_head
 
         kind = HeadScorer
-        slot = options.slot_of(lambda device, dtype: load_with_head(path, device, dtype, head), name=known.name)
+        slot = options.slot_of(path, lambda device, dtype: load_with_head(path, device, dtype, head), name=known.name)
     return kind(
         name=known.name,
         version=known.version,

@@ -38,7 +38,8 @@ def load_scorer(
             path of a trained classifier.
         weights: a weight file, or a folder that holds it; default: searched, then downloaded.
         device: auto, cpu, cuda, cuda:1, mps.
-        dtype: auto, bf16, fp16, fp32; auto is bf16 or fp16 on a GPU and fp32 elsewhere.
+        dtype: auto, bf16, fp16, fp32; auto is bf16 or fp16 on a GPU and fp32 elsewhere, but for large models bf16 on a
+            CPU that has instructions for it.
         weights_dir: the host's folder for weights, searched after `$HPS_DIR` and before the cache.
         batch_size: pictures per forward pass; halved where memory does not suffice.
         progress: called with (bytes so far, bytes in all) during a download; None shows a bar.

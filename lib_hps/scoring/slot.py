@@ -30,6 +30,7 @@ class ModelSlot(Generic[M]):
         device: str | torch.device,
         dtype: str | torch.dtype,
         batch_size: int | None = None,
+        is_large: bool = False,
         name: str = "model",
     ) -> None:
         if batch_size is not None and batch_size < 1:
@@ -37,7 +38,7 @@ class ModelSlot(Generic[M]):
         self._load, self._name = load, name
         self._wanted = (device, dtype)
         self._model: M | None = None
-        self._batch_size = batch_size
+        self._batch_size, self._is_large = batch_size, is_large
         self._device: torch.device | None = None
 
     @property
@@ -50,7 +51,7 @@ class ModelSlot(Generic[M]):
     @property
     def dtype(self) -> torch.dtype:
         """The precision in which it runs on its device."""
-        return resolve_dtype(self._wanted[1], self.device)
+        return resolve_dtype(self._wanted[1], self.device, is_large=self._is_large)
 
     @property
     def batch_size(self) -> int:

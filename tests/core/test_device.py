@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from lib_hps.errors import HpsError, InputError
-from lib_hps.scoring.device import is_out_of_memory, resolve_device, resolve_dtype
+from lib_hps.scoring.device import cpu_computes_bf16, is_out_of_memory, resolve_device, resolve_dtype
 from lib_hps.scoring.features import FeatureCache
 from lib_hps.scoring.slot import ModelSlot
 
@@ -66,6 +66,17 @@ def test_precision_is_full_on_the_cpu_and_as_asked_elsewhere() -> None:
     for wrong in ("int8", torch.int8, "half precision"):
         with pytest.raises(InputError, match="dtype"):
             resolve_dtype(wrong, cpu)
+
+
+def test_large_models_run_in_bf16_on_a_cpu_that_has_instructions_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    cpu = torch.device("cpu")
+    half = torch.bfloat16 if cpu_computes_bf16() else torch.float32
+    assert resolve_dtype("auto", cpu, is_large=True) is half
+    assert resolve_dtype("fp32", cpu, is_large=True) is torch.float32
+    # what older versions of PyTorch do not have they cannot tell
+    for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
+        monkeypatch.delattr(torch.cpu, name, raising=False)
+    assert resolve_dtype("auto", cpu, is_large=True) is torch.float32
 
 
 def test_out_of_memory_is_told_from_other_errors() -> None:
