@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from slow_hub import SlowHub
+from slow_hub import WHOLE_FILE, SlowHub, whole_weights
 from webui_server import WebUI, find_root, running
 
 
@@ -18,3 +18,12 @@ def webui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebUI]:
         return
     with running(find_root(), tmp_path_factory.mktemp("webui"), hub=SlowHub().url) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def slow_scorer(webui: WebUI) -> Path:
+    """The weights of `slow_hub.WHOLE`, a ViT-B-32: it takes long enough over a few pictures to click something."""
+    file = webui.data / "models" / "HPS" / WHOLE_FILE
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(whole_weights())
+    return file

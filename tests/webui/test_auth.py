@@ -12,12 +12,12 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 
 import pytest
+from reverse_proxy import behind_a_proxy
+from webui_page import NEEDS_BROWSER, opened, sync_api
 from webui_runs import NEEDS_SCORER, Run, check_scores
 from webui_server import WebUI, find_root, running
 
@@ -94,36 +94,6 @@ def test_pictures_are_sorted_where_memory_is_short(locked: Locked) -> None:
     assert again.scores == run.scores
 
 
-@contextmanager
-def behind_a_proxy(url: str) -> Iterator[str]:
-    """A reverse proxy that serves the WebUI below /sd, as nginx with `location /sd/ { proxy_pass http://.../; }`."""
-
-    class Proxy(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            if not self.path.startswith("/sd/"):
-                self.send_error(404)
-                return
-            headers = {name: self.headers[name] for name in ("Authorization", "Cookie") if self.headers[name]}
-            asked = urllib.request.Request(url + self.path.removeprefix("/sd"), headers=headers)
-            try:
-                with urllib.request.urlopen(asked, timeout=60) as answer:
-                    code, body = answer.status, answer.read()
-            except urllib.error.HTTPError as error:
-                code, body = error.code, error.read()
-            self.send_response(code)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *args: object) -> None:
-            """Say nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Proxy) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_address[1]}/sd"
-        server.shutdown()
-
-
 def test_below_a_subpath_behind_a_proxy_the_same_people_get_in(locked: Locked) -> None:
     if "--subpath" not in locked.flags:
         pytest.skip("this server has no subpath")
@@ -131,3 +101,27 @@ def test_below_a_subpath_behind_a_proxy_the_same_people_get_in(locked: Locked) -
         assert status(f"{outside}/hps/v1/version", {}) == 401
         assert status(f"{outside}/hps/v1/version", basic("bot:bots")) == 200
         assert status(f"{outside}/hps/v1/version", cookie_of_the_page(locked.url)) == 200
+
+
+@NEEDS_BROWSER
+def test_the_page_works_for_whoever_is_logged_in(locked: Locked) -> None:
+    if PAGE not in locked.flags:
+        pytest.skip("this server has no page that one logs in to")
+    with ExitStack() as stack:
+        outside = stack.enter_context(behind_a_proxy(locked.url)) if "--subpath" in locked.flags else locked.url
+        page = stack.enter_context(opened(f"{outside}/", login=("me", "mine")))
+        page.fill(count=2, size=2, seed=140)
+        page.choose_script(keep=3)
+        page.start()
+        page.wait_for_result()
+        page.shot("logged-in")
+        assert [one.settings["HPS rank"] for one in page.generations] == ["1/4", "2/4", "3/4"]
+        shown = page.raw.locator("#txt2img_gallery .thumbnails .thumbnail-item img").nth(1)
+        assert shown.evaluate("image => image.naturalWidth") == 64
+        page.tab("HPS")
+        page.text("#hps_tab_folder", "/no/such/folder")
+        page.raw.locator("#hps_tab_score").click()
+        sync_api.expect(page.raw.locator("#hps_tab_line").first).to_contain_text("There is no folder")
+        answer = page.raw.evaluate("fetch('./hps/v1/scorers').then(answer => answer.status)")
+        assert answer == 200
+        assert page.errors == []

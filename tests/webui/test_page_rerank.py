@@ -7,14 +7,13 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from webui_page import NEEDS_BROWSER, Page, opened
+from webui_page import NEEDS_BROWSER, SCRIPT, Page, opened
 from webui_runs import NEEDS_SCORER, my_scores, saved_files
 from webui_server import WebUI
 
 from lib_hps.infotext import read_generation
 
 pytestmark = [*NEEDS_SCORER, NEEDS_BROWSER]
-SCRIPT = "#script_txt2img_hps"
 
 
 @pytest.fixture
@@ -24,13 +23,6 @@ def page(webui: WebUI) -> Iterator[Page]:
         assert page.errors == []
 
 
-def choose_script(page: Page, **options: float) -> None:
-    page.choose("#txt2img_script_container #script_list", "HPS")
-    page.choose(f"{SCRIPT}_scorer", "tiny-hps")
-    for name, value in options.items():
-        page.number(f"{SCRIPT}_{name}", value)
-
-
 def files_of(webui: WebUI, before: set[Path]) -> list[Path]:
     return sorted(saved_files(webui) - before)
 
@@ -38,7 +30,7 @@ def files_of(webui: WebUI, before: set[Path]) -> list[Path]:
 def test_three_batches_of_two_come_sorted_and_one_is_pasted_back(webui: WebUI, page: Page) -> None:
     before = saved_files(webui)
     page.fill(seed=20)
-    choose_script(page, keep=4)
+    page.choose_script(keep=4)
     page.shot("form")
     page.start()
     page.wait_for_result()
@@ -84,7 +76,7 @@ def paste_back(page: Page, file: Path, *, seed: str) -> None:
 def test_interrupt_stops_behind_the_running_batch_and_shows_what_there_is(webui: WebUI, page: Page) -> None:
     before = saved_files(webui)
     page.fill(count=20, steps=30, seed=40)
-    choose_script(page)
+    page.choose_script()
     page.start()
     page.raw.wait_for_timeout(1500)
     page.raw.locator("#txt2img_interrupt").click()
@@ -100,8 +92,7 @@ def test_interrupt_stops_behind_the_running_batch_and_shows_what_there_is(webui:
 
 def test_a_scorer_without_weights_leaves_the_pictures_and_says_why(page: Page) -> None:
     page.fill(count=1, seed=60)
-    choose_script(page)
-    page.choose(f"{SCRIPT}_scorer", "hps-v2.1")
+    page.choose_script(scorer="hps-v2.1")
     page.start()
     page.wait_for_result()
     assert [one.settings["Seed"] for one in page.generations] == ["60", "61"]

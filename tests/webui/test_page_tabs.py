@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from slow_hub import WHOLE
 from webui_page import NEEDS_BROWSER, Page, opened, sync_api
 from webui_runs import NEEDS_SCORER, Run, my_scores
 from webui_server import WebUI
@@ -68,6 +69,34 @@ def test_a_folder_is_shown_best_first_and_filtered(page: Page, folder: Path) -> 
     sync_api.expect(line).to_contain_text("2 of 6", timeout=60_000)
     page.raw.locator("#hps_tab_unload").click()
     sync_api.expect(line).to_contain_text("The scorer was unloaded", timeout=60_000)
+
+
+def test_stop_ends_the_scoring_of_a_folder_and_keeps_what_there_is(
+    page: Page, folder: Path, slow_scorer: Path, tmp_path: Path
+) -> None:
+    picture = (folder / "0.png").read_bytes()
+    for i in range(320):
+        (tmp_path / f"{i:03}.png").write_bytes(picture)
+    page.tab("HPS")
+    page.text("#hps_tab_folder", str(tmp_path))
+    page.choose("#hps_tab_scorer", WHOLE)
+    page.raw.locator("#hps_tab_score").click()
+    line = page.raw.locator("#hps_tab_line").first
+    sync_api.expect(line).to_contain_text(re.compile(r"\d+ of 320 pictures looked at"), timeout=240_000)
+    page.raw.locator("#hps_tab_stop").click()
+    page.raw.wait_for_timeout(8000)
+    stopped = line.inner_text()
+    page.shot("tab-stopped")
+    page.raw.wait_for_timeout(8000)
+    assert line.inner_text() == stopped
+    assert re.search(r"^(\d+) of 320 pictures looked at", stopped)
+    shown = int(re.search(r"(\d+) of \d+ scored", stopped)[1])  # type: ignore[index]
+    assert 0 < shown < 320
+    assert len(captions(page)) == min(200, shown)
+    page.text("#hps_tab_folder", str(folder))  # and it can be started again
+    page.choose("#hps_tab_scorer", "tiny-hps")
+    page.raw.locator("#hps_tab_score").click()
+    sync_api.expect(line).to_contain_text("6 of 6 scored pictures. 1 left out", timeout=120_000)
 
 
 def test_a_folder_that_is_not_there_is_named(page: Page) -> None:

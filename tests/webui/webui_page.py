@@ -27,11 +27,16 @@ NEEDS_BROWSER = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium in /usr
 OF_THE_HOST = {"Cannot read properties of undefined (reading 'props')"}  # gradio 3.41's own: thrown with no extension
 SHOTS = os.environ.get("HPS_SCREENSHOTS")  # a folder: keep screenshots to look at
 PATIENCE_MS = 240_000  # the machine may be busy
+SCRIPT = "#script_txt2img_hps"
 
 
 @contextmanager
-def opened(url: str, *, width: int = 1400, height: int = 1000) -> Iterator[Page]:
-    """A fresh browser on the page."""
+def opened(url: str, *, width: int = 1400, height: int = 1000, login: tuple[str, str] | None = None) -> Iterator[Page]:
+    """A fresh browser on the page.
+
+    Args:
+        login: user name and password of `--gradio-auth`.
+    """
     with sync_api.sync_playwright() as playwright:
         options = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-dev-shm-usage"]
         chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=options)
@@ -41,7 +46,7 @@ def opened(url: str, *, width: int = 1400, height: int = 1000) -> Iterator[Page]
             # fonts and a script of gradio's that the page asks the internet for: it must do without
             raw.route(re.compile(r"^https?://(?!127\.0\.0\.1)"), lambda route: route.abort())
             page = Page(raw)
-            page.open(url)
+            page.open(url, login)
             yield page
         finally:
             chromium.close()
@@ -52,19 +57,30 @@ class Page:
 
     Attributes:
         errors: what JavaScript threw since the page was opened.
+        form: the tab that is filled and started, "txt2img" or "img2img".
     """
 
     def __init__(self, raw: Any) -> None:
         self.raw = raw
         self.errors: list[str] = []
+        self.form = "txt2img"
         raw.on("pageerror", lambda error: self._note(str(error)))
+
+    @property
+    def script(self) -> str:
+        """Begins the names of the script's components."""
+        return f"#script_{self.form}_hps"
 
     def _note(self, error: str) -> None:
         if error not in OF_THE_HOST:
             self.errors.append(error)
 
-    def open(self, url: str) -> None:
+    def open(self, url: str, login: tuple[str, str] | None = None) -> None:
         self.raw.goto(url)
+        if login:
+            for label, value in zip(("username", "password"), login, strict=True):
+                self.raw.get_by_label(label).fill(value)
+            self.raw.get_by_role("button", name="Login").click()
         self.raw.locator("#txt2img_generate").wait_for()
         self.raw.wait_for_timeout(1500)  # the WebUI's own scripts wire the page after it is there
 
@@ -103,9 +119,9 @@ class Page:
         return bool(self.raw.locator(f"{selector} input[type=checkbox]").first.is_checked())
 
     def fill(self, *, steps: int = 4, count: int = 3, size: int = 2, seed: int = 10, prompt: str = "") -> None:
-        """The form of txt2img, small enough for a CPU."""
-        self.text("#txt2img_prompt", prompt or "red heart, noto style")
-        self.choose("#txt2img_sampling", "DDIM")
+        """The form, small enough for a CPU."""
+        self.text(f"#{self.form}_prompt", prompt or "red heart, noto style")
+        self.choose(f"#{self.form}_sampling", "DDIM")
         for name, number in (
             ("steps", steps),
             ("width", 64),
@@ -115,23 +131,32 @@ class Page:
             ("cfg_scale", 5),
             ("seed", seed),
         ):
-            self.number(f"#txt2img_{name}", number)
+            self.number(f"#{self.form}_{name}", number)
+
+    def choose_script(self, *, scorer: str = "tiny-hps", **options: float) -> None:
+        """The script HPS in the form, with numbers of its form."""
+        self.choose(f"#{self.form}_script_container #script_list", "HPS")
+        self.choose(f"{self.script}_scorer", scorer)
+        for name, value in options.items():
+            self.number(f"{self.script}_{name}", value)
 
     def start(self) -> None:
         """Press Generate."""
-        self.raw.locator("#txt2img_generate").click()
-        self.raw.locator("#txt2img_interrupt").wait_for(state="visible")
+        self.raw.locator(f"#{self.form}_generate").click()
+        self.raw.locator(f"#{self.form}_interrupt").wait_for(state="visible")
 
     def wait_for_result(self) -> None:
-        self.raw.locator("#txt2img_interrupt, #txt2img_interrupting").first.wait_for(state="hidden")
-        self.raw.locator("#txt2img_interrupting").wait_for(state="hidden")
-        self.raw.locator("#html_log_txt2img .performance, #html_log_txt2img .error").first.wait_for(state="attached")
+        self.raw.locator(f"#{self.form}_interrupt, #{self.form}_interrupting").first.wait_for(state="hidden")
+        self.raw.locator(f"#{self.form}_interrupting").wait_for(state="hidden")
+        self.raw.locator(f"#html_log_{self.form} .performance, #html_log_{self.form} .error").first.wait_for(
+            state="attached"
+        )
         self.raw.wait_for_timeout(500)
 
     @property
     def info(self) -> dict[str, Any]:
         """What the page knows of the gallery."""
-        result: dict[str, Any] = json.loads(self.raw.locator("#generation_info_txt2img textarea").input_value())
+        result: dict[str, Any] = json.loads(self.raw.locator(f"#generation_info_{self.form} textarea").input_value())
         return result
 
     @property
@@ -142,4 +167,4 @@ class Page:
 
     @property
     def message(self) -> str:
-        return str(self.raw.locator("#html_log_txt2img").first.inner_text())
+        return str(self.raw.locator(f"#html_log_{self.form}").first.inner_text())

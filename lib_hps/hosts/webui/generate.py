@@ -57,7 +57,7 @@ def generate_round(p: Any, *, batches: int, done: int) -> Round:
 def generate_rounds(p: Any, plan: Sequence[int]) -> Iterator[Round]:
     """What each round gave, until Interrupt or a failure; the caller may stop earlier."""
     processing.fix_seed(p)
-    shared.state.job_count = sum(plan)
+    _count_jobs(sum(plan), of_host=p.n_iter)
     done = 0
     for number, batches in enumerate(plan, start=1):
         if features.should_stop():
@@ -69,6 +69,12 @@ def generate_rounds(p: Any, plan: Sequence[int]) -> Iterator[Round]:
         yield new
         if new.failure is not None:
             return
+
+
+def _count_jobs(batches: int, *, of_host: int) -> None:
+    """Tell the progress bar how much there is to do; img2img Batch has counted `of_host` batches for each picture."""
+    state = shared.state
+    state.job_count = batches if state.job_count < 0 else state.job_count + batches - of_host
 
 
 def with_hires(p: Any, picture: Picture) -> Round:
