@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from concurrent.futures import Future
+from contextlib import contextmanager, suppress
 from urllib.parse import urlsplit
 
 PREFIX = b"/sd/"
@@ -53,13 +54,24 @@ def behind_a_proxy(url: str) -> Iterator[str]:
             return
         from_server, to_server = await asyncio.open_connection(behind.hostname, behind.port)
         to_server.write(head)
-        await asyncio.gather(_pipe(reader, to_server), _pipe(from_server, writer))
+        upload = asyncio.create_task(_pipe(reader, to_server))
+        with suppress(asyncio.CancelledError):  # a websocket that is open when the proxy stops
+            await _pipe(from_server, writer)
+        upload.cancel()
 
-    loop = asyncio.new_event_loop()
-    threading.Thread(target=loop.run_forever, daemon=True).start()
-    server = asyncio.run_coroutine_threadsafe(asyncio.start_server(serve, "127.0.0.1", 0), loop).result()
+    ready: Future[tuple[asyncio.AbstractEventLoop, asyncio.Event, int]] = Future()
+
+    async def run() -> None:
+        stop = asyncio.Event()
+        async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+            ready.set_result((asyncio.get_running_loop(), stop, server.sockets[0].getsockname()[1]))
+            await stop.wait()
+
+    thread = threading.Thread(target=lambda: asyncio.run(run()), daemon=True)
+    thread.start()
+    loop, stop, port = ready.result()
     try:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/sd"
+        yield f"http://127.0.0.1:{port}/sd"
     finally:
-        loop.call_soon_threadsafe(server.close)
-        loop.call_soon_threadsafe(loop.stop)
+        loop.call_soon_threadsafe(stop.set)
+        thread.join()
