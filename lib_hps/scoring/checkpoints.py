@@ -36,7 +36,7 @@ def _load_torch(path: Path, start: bytes) -> Any:
     Raises:
         WeightsError: TorchScript, a pickle that needs code, or damaged bytes.
     """
-    import torch
+    from torch.serialization import load  # A1111 puts a function of its own in torch.load's place
 
     is_zip = start.startswith(b"PK")
     if not is_zip and not start.startswith(b"\x80"):
@@ -52,8 +52,8 @@ def _load_torch(path: Path, start: bytes) -> Any:
                 )
         if path.suffix.lower() == ".safetensors":  # misnamed; newer versions of torch.load go by the ending
             with path.open("rb") as stream:
-                return torch.load(stream, map_location="cpu", weights_only=True)
-        return torch.load(str(path), map_location="cpu", weights_only=True, mmap=is_zip)  # torch 2.1 maps no Path
+                return load(stream, map_location="cpu", weights_only=True)
+        return load(str(path), map_location="cpu", weights_only=True, mmap=is_zip)  # torch 2.1 maps no Path
     except pickle.UnpicklingError as error:
         found = re.search(r"(?:GLOBAL|class|function|type) ([\w]+(?:\.\w+)+)", str(error))
         what = f"holds {found.group(1)}, which could run code" if found else "is damaged, or holds more than tensors"

@@ -142,6 +142,7 @@ def test_a_palette_with_transparency_is_laid_on_white(tmp_path: Path) -> None:
     [
         ("RGBA", (0, 0, 0, 0), (255, 255, 255)),
         ("RGBA", (255, 0, 0, 128), (255, 127, 127)),
+        ("RGBA", (255, 0, 0, 254), (255, 0, 0)),  # Forge hides the infotext in alpha's lowest bit
         ("LA", (0, 0), (255, 255, 255)),
         ("L", 7, (7, 7, 7)),
         ("1", 1, (255, 255, 255)),

@@ -21,23 +21,25 @@ _LOCK = threading.Lock()  # requests come in threads, and torch draws from one g
 def whole_weights() -> bytes:
     """A ViT-B-32 of the published shape in the published file's layout, with random weights in half precision."""
     with _LOCK:
-        return _weights()
+        return _weights()[0]
 
 
 @cache
-def _weights() -> bytes:
+def _weights() -> tuple[bytes, str]:
+    """They, and their SHA-256: a hub that makes a client wait for it is given up."""
     from safetensors.torch import save
 
     from lib_hps.scoring.clip.architectures import named_config
     from lib_hps.scoring.clip.model import build
 
     state = build(named_config("ViT-B-32-quickgelu"), seed=0).state_dict()
-    return bytes(save({name: tensor.half().contiguous() for name, tensor in state.items()}))
+    weights = bytes(save({name: tensor.half().contiguous() for name, tensor in state.items()}))
+    return weights, hashlib.sha256(weights).hexdigest()
 
 
-@cache
 def _checksum() -> str:
-    return hashlib.sha256(whole_weights()).hexdigest()
+    with _LOCK:
+        return _weights()[1]
 
 
 class SlowHub(ThreadingHTTPServer):

@@ -7,8 +7,10 @@ import re
 import pytest
 from slow_hub import DAMAGED, WHOLE, WHOLE_FILE, whole_weights
 from webui_page import NEEDS_BROWSER, opened
-from webui_runs import NEEDS_SCORER, Run, my_scores
+from webui_runs import NEEDS_SCORER, PROMPT, Run
 from webui_server import WebUI
+
+from lib_hps.scoring import load_scorer
 
 pytestmark = NEEDS_SCORER
 
@@ -44,9 +46,10 @@ def test_a_download_is_seen_on_the_page_goes_on_where_it_broke_and_its_scorer_so
 
 
 def test_what_it_says_is_what_the_fetched_weights_say(webui: WebUI) -> None:
-    folder = webui.data / "models" / "HPS"
     run = Run(webui, options={"scorer": WHOLE}, n_iter=1)
-    assert run.scores == pytest.approx(my_scores(run.shown, scorer=str(folder / WHOLE_FILE)), abs=2e-4)
+    scorer = load_scorer(str(webui.data / "models" / "HPS" / WHOLE_FILE), device="cpu", dtype="fp32")
+    mine = scorer.score([image.convert("RGB") for image in run.shown], PROMPT)
+    assert run.scores == pytest.approx(mine.tolist(), abs=2e-4)
 
 
 def test_a_damaged_download_is_thrown_away_and_the_pictures_come_unsorted(webui: WebUI) -> None:

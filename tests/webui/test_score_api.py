@@ -5,11 +5,14 @@ from __future__ import annotations
 import http.client
 import json
 import urllib.error
+from pathlib import Path
 
 import pytest
 from PIL import Image
 from webui_runs import NEEDS_SCORER, PLAIN, PROMPT, encode, my_scores
 from webui_server import WebUI
+
+from lib_hps.scoring import load_scorer
 
 pytestmark = NEEDS_SCORER
 
@@ -34,6 +37,14 @@ def test_api_scores_what_is_sent(webui: WebUI) -> None:
     assert {"/hps/v1/score", "/hps/v1/sessions/{id}/tell"} <= set(schema["paths"])
     assert webui.post("/hps/v1/unload", {}) == {"was_loaded": True}
     assert webui.post("/hps/v1/unload", {}) == {"was_loaded": False}
+
+
+def test_api_and_tab_and_command_line_see_a_transparent_picture_alike(webui: WebUI, tmp_path: Path) -> None:
+    image = Image.new("RGBA", (64, 64), (220, 0, 0, 30))
+    image.save(tmp_path / "a.png")
+    answer = webui.post("/hps/v1/score", {"images": [encode(image)], "prompt": PROMPT, "scorer": "tiny-hps"})
+    assert answer["scores"] == pytest.approx(load_scorer("tiny-hps").score([tmp_path / "a.png"], PROMPT), abs=1e-4)
+    assert answer["scores"] != pytest.approx(my_scores([image]), abs=1e-3)  # the same without its transparency
 
 
 @pytest.mark.parametrize(

@@ -61,7 +61,7 @@ class ScorerHolder:
             return self._scorer
 
     def score(self, name: str, images: Sequence[Image.Image], prompts: Sequence[str]) -> list[float]:
-        """(N,) scores of RGB copies of `images`.
+        """(N,) scores of `images`.
 
         Raises:
             HpsError: see `Scorer.score`.
@@ -69,7 +69,7 @@ class ScorerHolder:
         with self._lock:
             scorer = self.get(name)
             features.make_room()
-            return [float(s) for s in scorer.score([image.convert("RGB") for image in images], list(prompts))]
+            return [float(s) for s in scorer.score(list(images), list(prompts))]
 
     def score_files(self, name: str, files: Sequence[Path], prompts: Sequence[str]) -> list[Scored]:
         """One outcome per file; one that cannot be read does not stop the rest.

@@ -68,23 +68,30 @@ def build_tab(holder: ScorerHolder) -> list[tuple[Any, str, str]]:
     with gr.Blocks(analytics_enabled=False) as tab:
         rated = gr.State([])
         with gr.Row():
-            folder = gr.Textbox(label="Folder", placeholder="on the machine of the WebUI", elem_id="hps_tab_folder")
+            folder = gr.Textbox(
+                label="Folder of pictures",
+                placeholder="on the machine where the WebUI runs",
+                scale=3,
+                min_width=280,
+                elem_id="hps_tab_folder",
+            )
+            deep = gr.Checkbox(label="With subfolders", value=False, elem_id="hps_tab_deep")
+        with gr.Row():
             names, default = scorers.choices(), scorers.default_scorer()
             scorer = gr.Dropdown(
                 label="Scorer", choices=names, value=default, allow_custom_value=True, elem_id="hps_tab_scorer"
             )
             prompt = gr.Textbox(label="Prompt", placeholder="empty: each picture's own", elem_id="hps_tab_prompt")
-            deep = gr.Checkbox(label="With subfolders", value=False, elem_id="hps_tab_deep")
-        with gr.Row():
-            # an empty gr.Number comes as 0 from gradio 3, and scores may be negative
-            least = gr.Textbox(label="Show scores from", placeholder="all", elem_id="hps_tab_least")
-            words = gr.Textbox(label="Show with these words in prompt or name", elem_id="hps_tab_words")
-            most = gr.Number(label="Show at most", value=0, precision=0, elem_id="hps_tab_most")
         with gr.Row():
             start = gr.Button("Score", variant="primary", elem_id="hps_tab_score")
             stop = gr.Button("Stop", visible=streams, elem_id="hps_tab_stop")
             unload = gr.Button("Unload the scorer", elem_id="hps_tab_unload")
-        line = gr.Markdown(elem_id="hps_tab_line")
+        line = gr.Markdown("All pictures of the folder are scored and shown best first.", elem_id="hps_tab_line")
+        with gr.Row():
+            # an empty gr.Number comes as 0 from gradio 3, and scores may be negative
+            least = gr.Textbox(label="Show scores from", placeholder="all", elem_id="hps_tab_least")
+            words = gr.Textbox(label="With these words in prompt or name", placeholder="any", elem_id="hps_tab_words")
+            most = gr.Number(label="At most (0: all)", value=0, precision=0, elem_id="hps_tab_most")
         gallery = gr.Gallery(show_label=False, columns=5, elem_id="hps_tab_gallery")
         filters: list[Any] = [least, words, most]
         run = start.click(

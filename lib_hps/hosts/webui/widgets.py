@@ -20,8 +20,8 @@ def _component(option: Field[Any], elem_id: str, scorers: Sequence[str], default
         return gr.Dropdown(choices=list(scorers), allow_custom_value=True, **common)
     if "choices" in meta:
         return gr.Dropdown(choices=list(meta["choices"]), **common)
-    if isinstance(option.default, bool):
-        return gr.Checkbox(**common)
+    if isinstance(option.default, bool):  # gradio writes the info above the box, where it belongs to nothing
+        return gr.Checkbox(**{**common, "label": f"{meta['label']} ({meta['info']})", "info": None})
     if "maximum" in meta:
         return gr.Slider(minimum=meta["minimum"], maximum=meta["maximum"], step=meta["step"], **common)
     return gr.Number(**common)
@@ -56,9 +56,10 @@ def build_form(
             with gr.Row():
                 for option in declared[start : start + 2]:
                     default = default_scorer if option.name == "scorer" else option.default
-                    components[option.name] = _component(option, elem_id(option.name), names, default)
-                    if option.name == "scorer":
-                        refresh = gr.Button("\U0001f504", elem_id=elem_id("refresh"), elem_classes=["tool"])
+                    with gr.Column(min_width=160), gr.Row():
+                        components[option.name] = _component(option, elem_id(option.name), names, default)
+                        if option.name == "scorer":
+                            refresh = gr.Button("\U0001f504", elem_id=elem_id("refresh"), elem_classes=["tool"])
     refresh.click(lambda: gr.update(choices=list(scorers())), outputs=[components["scorer"]], show_progress=False)
     more, more_fields = rank_widgets.build_rest(elem_id, mode=rank, rerank=form)
     paste_fields = [(component, partial(pasted, name=name)) for name, component in components.items()]
