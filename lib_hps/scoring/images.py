@@ -176,7 +176,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         return _deep_grey_to_rgb(image)
     if image.mode in {"RGBA", "LA", "PA", "RGBa", "La"} or "transparency" in image.info:
         rgba = image.convert("RGBA")
-        if rgba.getchannel("A").getextrema()[0] >= 254:  # opaque; Forge hides the infotext in alpha's lowest bit
+        if not any(rgba.getchannel("A").histogram()[:254]):  # opaque; Forge hides the infotext in alpha's lowest bit
             return rgba.convert("RGB")
         white = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
         return Image.alpha_composite(white, rgba).convert("RGB")

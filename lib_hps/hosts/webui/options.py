@@ -29,12 +29,16 @@ class Options:
     A field's metadata: `label` and `info` for people, `choices` or `minimum`, `maximum`, `step` for the component.
     """
 
-    scorer: str = _option("hps-v2.1", "Scorer", "who judges; a missing one is downloaded at first use")
-    candidates: int = _option(0, "Candidates", "to generate; 0: batch count x size", minimum=0, maximum=256, step=1)
+    scorer: str = _option("hps-v2.1", "Scorer", "who judges; downloaded at first use")
+    candidates: int = _option(
+        0, "Candidates", "how many to generate; 0: batch count x size", minimum=0, maximum=256, step=1
+    )
     keep: int = _option(0, "Keep the best", "0: keep all that pass", minimum=0, maximum=64, step=1)
     minimum_kind: str = _option("None", "Minimum", "what a picture must reach", choices=tuple(MINIMUM_KINDS))
     minimum: float = _option(0.0, "Minimum value", "a score of this scorer, or a percentile 0 to 100")
-    rest: str = _option(SAVE_NONE, "The rest", "pictures not kept", choices=(SAVE_ALL, SAVE_APART, SAVE_NONE))
+    rest: str = _option(
+        SAVE_NONE, "The rest", "what becomes of pictures not kept", choices=(SAVE_ALL, SAVE_APART, SAVE_NONE)
+    )
     stops_early: bool = _option(False, "Stop when enough pass", "needs a minimum score; looks after every batch")
     hires_for_kept: bool = _option(False, "Hires. fix for the kept only", "txt2img with Hires. fix on")
 

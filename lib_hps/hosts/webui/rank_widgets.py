@@ -20,8 +20,8 @@ def build_mode(elem_id: Callable[[str], str]) -> Any:
         label="Mode",
         choices=list(MODES),
         value=RERANK,
-        info="Rerank sorts one generation by a scorer. Rank draws round after round towards what you like. "
-        "Recipe draws the picture of a noise recipe again.",
+        info="Rerank: press Generate, the best pictures come first. Rank: click what you like, round after round. "
+        "Recipe: draw a picture again from the noise in its infotext.",
         elem_id=elem_id("mode"),
     )
 
