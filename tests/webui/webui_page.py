@@ -27,6 +27,7 @@ NEEDS_BROWSER = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium in /usr
 OF_THE_HOST = {"Cannot read properties of undefined (reading 'props')"}  # gradio 3.41's own: thrown with no extension
 SHOTS = os.environ.get("HPS_SCREENSHOTS")  # a folder: keep screenshots to look at
 PATIENCE_MS = 240_000  # the machine may be busy
+sync_api.expect.set_options(timeout=PATIENCE_MS)
 SCRIPT = "#script_txt2img_hps"
 
 
