@@ -2,13 +2,24 @@
 (() => {
   const BOARD = "./hps/v1/board/static/";
   const SESSION = "hps-session-"; // in the tab's own storage: two tabs may have two sessions
+  const ON_SCREEN = "hps-on-screen-";
   const DRAWN_BY_HOST = ["draw", "mixed", "auto", "finish"];
-  const LOOK_MS = 300;
-  const PATIENCE_MS = 15000; // for the host to begin after the click
+  const TITLE = "HPS"; // of the script, as in lib_hps/hosts/webui/options.py
+  const LOOK_MS = 250;
+  const PATIENCE_MS = 20000; // for the host to begin after the click, or to put the last result on the page
+  const USER_MS = 150; // a focus that moves so soon after a key or a click was moved by the user
+  const TABS = ["txt2img", "img2img"];
 
   const find = (selector) => gradioApp().querySelector(selector);
   const wait = (ms) => new Promise((done) => setTimeout(done, ms));
   const isShown = (node) => Boolean(node) && getComputedStyle(node).display !== "none";
+
+  /** Wait until `isSo()`, at most as long as patience goes; says whether it is. */
+  async function until(isSo, patienceMs = PATIENCE_MS) {
+    const end = performance.now() + patienceMs;
+    while (!isSo() && performance.now() < end) await wait(50);
+    return isSo();
+  }
 
   /** Date, time and six characters, as the server makes them. */
   function newId() {
@@ -18,54 +29,67 @@
   }
 
   /** The controls of one of the two tabs. */
-  function makeForm(host) {
-    const tab = host.dataset.tab;
-    const box = (name) => find(`#${host.id.replace(/board$/, name)} textarea, #${host.id.replace(/board$/, name)} input`);
+  function makeForm(tab) {
+    const box = (name) => find(`#script_${tab}_hps_${name} textarea, #script_${tab}_hps_${name} input`);
     function write(name, value) {
       const node = box(name);
       node.value = value;
       updateInput(node);
     }
+    const isRunning = () => isShown(find(`#${tab}_interrupt`)) || isShown(find(`#${tab}_interrupting`));
     return {
       tab,
       write,
-      read: (name) => box(name).value,
+      isRunning,
+      host: () => find(`.hps-host[data-tab=${tab}]`),
+      read: (name) => box(name)?.value ?? "",
       prompt: () => find(`#${tab}_prompt textarea`),
-      generate: () => find(`#${tab}_generate`).click(),
+      button: () => find(`#${tab}_generate`),
       interrupt: () => find(`#${tab}_interrupt`).click(),
-      isRunning: () => isShown(find(`#${tab}_interrupt`)) || isShown(find(`#${tab}_interrupting`)),
       error: () => find(`#html_log_${tab} .error`)?.textContent ?? "",
       paste: () => find(`#${tab}_tools #paste`)?.click(),
+      /** Whether the script and its mode "Rank" are chosen, also while another tab of the page is looked at. */
+      isChosen() {
+        const script = find(`#${tab}_script_container #script_list input, #${tab}_script_container #script_list select`);
+        const mode = find(`#script_${tab}_hps_mode input:checked`);
+        return script?.value === TITLE && mode?.value === "Rank";
+      },
     };
   }
 
   /** The API, with what draws replaced by a press of Generate. */
   function throughGenerate(api, form, ApiError) {
     async function press(id, task) {
-      if (form.isRunning()) throw new ApiError("The WebUI is busy. Wait for it, or interrupt it first.", 400);
+      const isFree = await until(() => !form.isRunning()); // pictures are on the board a moment before the host is done
+      if (!isFree) throw new ApiError("The WebUI is busy. Wait for it, or interrupt it first.", 400);
       form.write("session", id);
       form.write("task", JSON.stringify(task));
       await wait(50); // gradio takes the texts in
-      form.generate();
-      const state = await begun(id);
-      form.write("task", "");
-      return state;
+      form.isOurs = true;
+      form.button().click();
+      form.isOurs = false;
+      try {
+        return await begun(id);
+      } finally {
+        form.write("task", "");
+      }
     }
 
     /** The state as soon as the host draws for it, or is done already. */
     async function begun(id) {
-      const until = performance.now() + PATIENCE_MS;
+      const end = performance.now() + PATIENCE_MS;
       let wasRunning = false;
       for (;;) {
-        await wait(LOOK_MS);
         wasRunning ||= form.isRunning();
-        const isOver = wasRunning ? !form.isRunning() : performance.now() > until;
+        await wait(LOOK_MS);
+        const isOver = wasRunning ? !form.isRunning() : performance.now() > end;
         const state = await api.state(id).catch((error) => (error.status === 404 ? null : Promise.reject(error)));
         if (state?.task) return state;
         if (!isOver) continue;
+        await wait(LOOK_MS); // the words below the gallery come a moment later
         if (form.error()) throw new ApiError(form.error(), 400);
         if (!state) throw new ApiError("The WebUI began no session. Its log says why.", 400);
-        return state;
+        return api.state(id);
       }
     }
 
@@ -91,19 +115,27 @@
     form.paste();
   }
 
-  async function begin(host) {
-    const form = makeForm(host);
-    const at = new URL(BOARD, document.baseURI);
-    const base = new URL("../..", at).href.replace(/\/$/, "");
-    const [{ mount }, { ApiError }] = await Promise.all([import(`${at.href}board.js`), import(`${at.href}api.js`)]);
-    if (!document.querySelector("link[data-hps]")) {
-      const link = Object.assign(document.createElement("link"), { rel: "stylesheet", href: `${at.href}board.css` });
-      link.dataset.hps = "";
-      document.head.append(link);
-    }
+  const baseUrl = () => new URL("../..", new URL(BOARD, document.baseURI)).href.replace(/\/$/, "");
+
+  /** A place for the board that takes no looks from the page, and gives it none. */
+  async function makePlace(host, href) {
+    host.replaceChildren();
+    const shadow = host.shadowRoot ?? host.attachShadow({ mode: "open" });
+    const look = Object.assign(document.createElement("link"), { rel: "stylesheet", href: `${href}board.css` });
+    const place = document.createElement("div");
+    const isLoaded = new Promise((done) => (look.onload = look.onerror = done));
+    shadow.replaceChildren(look, place);
+    await isLoaded;
+    return place;
+  }
+
+  async function begin(form) {
+    const { href } = new URL(BOARD, document.baseURI);
+    const base = baseUrl();
+    const [{ mount }, { ApiError }] = await Promise.all([import(`${href}board.js`), import(`${href}api.js`)]);
     const kept = SESSION + form.tab;
-    let open = sessionStorage.getItem(kept);
-    const board = mount(host, {
+    let open = null;
+    const board = mount(await makePlace(form.host(), href), {
       api: base,
       hash: false,
       isEmbedded: true,
@@ -113,33 +145,86 @@
         open = id;
         if (id) sessionStorage.setItem(kept, id);
         else sessionStorage.removeItem(kept);
+        if (form.read("session") === (id ?? "")) return; // begun here, or pasted
         form.write("session", id ?? "");
         if (id && !isNew && !form.isRunning()) takeOver(base, form, id);
       },
     });
-    if (open) await board.open(open);
-    setInterval(() => follow(form, board, () => open), 1000);
+    keepFocus(form, board);
+    const id = form.read("session") || sessionStorage.getItem(kept);
+    if (id) await board.open(id);
+    form.button().addEventListener("click", (event) => startByGenerate(event, form, board, open), true);
+    let wasRunning = false;
+    setInterval(() => {
+      follow(form, board, open);
+      if (form.isRunning() !== wasRunning) board.refresh(); // somebody pressed Generate
+      wasRunning = form.isRunning();
+    }, LOOK_MS);
   }
 
-  /** A session that was pasted, or begun by the host's own Generate, is opened on the board. */
+  /** The gallery takes the focus with every result; the board's keys would be dead after each round. */
+  function keepFocus(form, board) {
+    let touched = 0;
+    for (const name of ["pointerdown", "keydown"])
+      document.addEventListener(name, () => (touched = performance.now()), { capture: true, passive: true });
+    form.host().addEventListener("focusout", ({ relatedTarget }) => {
+      const isTheirs = find(`#${form.tab}_results`)?.contains(relatedTarget);
+      if (isTheirs && performance.now() - touched > USER_MS) setTimeout(() => board.root.focus({ preventScroll: true }));
+    });
+  }
+
+  /** Without a session on the board, the host's own Generate begins one, as Start does. */
+  function startByGenerate(event, form, board, open) {
+    if (form.isOurs || open || !form.isChosen() || form.isRunning()) return;
+    event.stopImmediatePropagation();
+    event.preventDefault();
+    board.start();
+  }
+
+  /** A session that was pasted is opened on the board. */
   function follow(form, board, open) {
     const named = form.read("session");
-    if (named && named !== open() && !form.isRunning()) board.open(named);
+    if (named && named !== open && !form.isRunning() && form.isChosen() && !form.asked?.has(named)) {
+      (form.asked ??= new Set()).add(named); // once: it may be gone
+      board.open(named).then((state) => state && form.asked.delete(named));
+    }
   }
 
   const mounted = new Set();
 
   /** Where the mode "Rank" was chosen for the first time: nothing is loaded before that. */
-  function look() {
-    for (const host of gradioApp().querySelectorAll(".hps-host[data-tab]")) {
-      if (mounted.has(host.id) || !host.offsetParent) continue;
-      mounted.add(host.id);
-      begin(host).catch((error) => {
-        mounted.delete(host.id);
+  function look(forms) {
+    for (const form of forms) {
+      if (mounted.has(form.tab) || !form.host()?.offsetParent) continue;
+      mounted.add(form.tab);
+      begin(form).catch((error) => {
+        mounted.delete(form.tab);
         console.error("HPS:", error);
       });
     }
   }
 
-  onUiLoaded(() => setInterval(look, LOOK_MS));
+  /** Behind a reload of the page, or a restart of the server, the board is on the screen again where it was. */
+  async function restore(form) {
+    const id = sessionStorage.getItem(SESSION + form.tab);
+    if (!id || !sessionStorage.getItem(ON_SCREEN + form.tab)) return;
+    for (let tries = 0; tries < 5 && form.read("session") !== id; tries += 1) {
+      await wait(1000); // the WebUI wires its buttons a moment after they are there
+      if (form.isRunning()) return;
+      await takeOver(baseUrl(), form, id);
+      await until(() => form.read("session") === id, 4000);
+    }
+  }
+
+  onUiLoaded(() => {
+    const forms = TABS.map(makeForm);
+    forms.forEach(restore);
+    window.addEventListener("pagehide", () => {
+      for (const form of forms) {
+        if (form.isChosen()) sessionStorage.setItem(ON_SCREEN + form.tab, "yes");
+        else sessionStorage.removeItem(ON_SCREEN + form.tab);
+      }
+    });
+    setInterval(() => look(forms), LOOK_MS);
+  });
 })();

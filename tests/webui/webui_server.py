@@ -20,6 +20,22 @@ import pytest
 BUNDLED = Path(__file__).parents[2] / "lib_hps" / "bundled"
 START_TIMEOUT_S = 400
 PATIENCE_S = 240
+FLAGS = [
+    "--skip-prepare-environment",
+    "--skip-install",
+    "--skip-python-version-check",
+    "--skip-torch-cuda-test",
+    "--skip-version-check",
+    "--use-cpu",
+    "all",
+    "--no-half",
+    "--precision",
+    "full",
+    "--api",
+    "--no-download-sd-model",
+    "--do-not-download-clip",
+    "--disable-console-progressbars",
+]
 
 
 def find_root() -> Path:
@@ -91,60 +107,68 @@ def place_settings(data: Path) -> None:
     (data / "styles.csv").write_text('name,prompt,negative_prompt\nNoto,"{prompt}, noto style",dark\n')
 
 
-@contextmanager
-def running(root: Path, data: Path, *more_flags: str, hub: str = "") -> Iterator[WebUI]:
-    """Start the WebUI in `root` on the data folder `data`, with this extension and checkpoint, and stop it again.
+class Server:
+    """The WebUI in `root` on the data folder `data`, with this extension and checkpoint; the data stays between starts.
 
     Args:
         hub: address of a hub for downloads; without it there are none.
     """
-    if not (BUNDLED / "tiny-sd" / "tiny-sd.safetensors").is_file():
-        pytest.skip("the bundled tiny-sd is not here")
-    place_checkpoint(data)
-    place_extension(data)
-    place_settings(data)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    log = data / "server.log"
-    flags = [
-        "--skip-prepare-environment",
-        "--skip-install",
-        "--skip-python-version-check",
-        "--skip-torch-cuda-test",
-        "--skip-version-check",
-        "--use-cpu",
-        "all",
-        "--no-half",
-        "--precision",
-        "full",
-        "--api",
-        "--no-download-sd-model",
-        "--do-not-download-clip",
-        "--disable-console-progressbars",
-        *more_flags,
-    ]
-    command = [str(root / "venv/bin/python"), "launch.py", *flags, "--data-dir", str(data), "--port", str(port)]
-    downloads = {"HF_ENDPOINT": hub, "HF_HUB_OFFLINE": "0"} if hub else {"HF_HUB_OFFLINE": "1"}
-    # a home of its own: no weights of this machine's user, and none left behind
-    environment = {**os.environ, **downloads, "OMP_NUM_THREADS": "1", "XDG_CACHE_HOME": str(data / "cache-home")}
-    environment.pop("HPS_DIR", None)
-    environment.pop("PYTHONPATH", None)
-    with open(log, "wb") as stream:
-        server = subprocess.Popen(
-            command, cwd=root, env=environment, stdout=stream, stderr=subprocess.STDOUT, start_new_session=True
-        )
-    try:
+
+    def __init__(self, root: Path, data: Path, *more_flags: str, hub: str = "") -> None:
+        if not (BUNDLED / "tiny-sd" / "tiny-sd.safetensors").is_file():
+            pytest.skip("the bundled tiny-sd is not here")
+        place_checkpoint(data)
+        place_extension(data)
+        place_settings(data)
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        self.root, self.log = root, data / "server.log"
+        self.webui = WebUI(url=f"http://127.0.0.1:{port}", data=data, log=self.log)
+        self._command = [str(root / "venv/bin/python"), "launch.py", *FLAGS, *more_flags]
+        self._command += ["--data-dir", str(data), "--port", str(port)]
+        downloads = {"HF_ENDPOINT": hub, "HF_HUB_OFFLINE": "0"} if hub else {"HF_HUB_OFFLINE": "1"}
+        # a home of its own: no weights of this machine's user, and none left behind
+        own = {"OMP_NUM_THREADS": "1", "XDG_CACHE_HOME": str(data / "cache-home")}
+        self._environment = {**os.environ, **downloads, **own}
+        self._environment.pop("HPS_DIR", None)
+        self._environment.pop("PYTHONPATH", None)
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> WebUI:
+        """Start it, and wait until it answers."""
+        with open(self.log, "wb") as stream:
+            self._process = subprocess.Popen(
+                self._command, cwd=self.root, env=self._environment, stdout=stream, stderr=stream, start_new_session=True
+            )
         deadline = time.monotonic() + START_TIMEOUT_S
-        while "Startup time" not in log.read_text(errors="replace"):
-            if server.poll() is not None or time.monotonic() > deadline:
-                pytest.fail(f"the WebUI did not start:\n{log.read_text(errors='replace')[-3000:]}")
+        while "Startup time" not in self.log.read_text(errors="replace"):
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                pytest.fail(f"the WebUI did not start:\n{self.log.read_text(errors='replace')[-3000:]}")
             time.sleep(0.5)
-        yield WebUI(url=f"http://127.0.0.1:{port}", data=data, log=log)
+        return self.webui
+
+    def kill(self) -> None:
+        """SIGKILL: no goodbye, as in a power cut."""
+        if self._process is not None and self._process.poll() is None:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait(30)
+
+    def stop(self) -> None:
+        """Leave nothing running."""
+        if self._process is not None and self._process.poll() is None:
+            os.killpg(self._process.pid, signal.SIGTERM)
+            try:
+                self._process.wait(20)
+            except subprocess.TimeoutExpired:
+                self.kill()
+
+
+@contextmanager
+def running(root: Path, data: Path, *more_flags: str, hub: str = "") -> Iterator[WebUI]:
+    """Start a `Server`, and stop it again."""
+    server = Server(root, data, *more_flags, hub=hub)
+    try:
+        yield server.start()
     finally:
-        os.killpg(server.pid, signal.SIGTERM)
-        try:
-            server.wait(20)
-        except subprocess.TimeoutExpired:
-            os.killpg(server.pid, signal.SIGKILL)
-            server.wait()
+        server.stop()

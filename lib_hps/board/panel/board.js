@@ -7,6 +7,7 @@ import { ApiError, makeApi } from "./api.js";
 import { makeCompare } from "./compare.js";
 import { makeController } from "./controller.js";
 import { fill, h } from "./dom.js";
+import { makeEnlarge } from "./enlarge.js";
 import { makeFinish } from "./finish.js";
 import { makeHistory } from "./history.js";
 import { makeHome } from "./home.js";
@@ -19,6 +20,7 @@ import { followTheme } from "./theme.js";
 import { makeToasts } from "./toast.js";
 import { makeDock, makeHead } from "./toolbar.js";
 import { makeTray } from "./tray.js";
+import { followWidth } from "./width.js";
 import { headline } from "./words.js";
 import { makeZoom } from "./zoom.js";
 
@@ -37,7 +39,7 @@ const ANNOUNCE_MS = 5000;
  * @param {() => string} [options.prompt] of an embedded board: the prompt in the host's form
  * @param {(api: object) => object} [options.through] lets the host do by itself what draws
  * @param {(id: string|null, how: {isNew: boolean}) => void} [options.opened] is told which session is open
- * @returns {{open: (id: string) => Promise, unmount: () => void, root: HTMLElement}}
+ * @returns {{open: (id: string) => Promise, start: Function, refresh: Function, unmount: () => void, root: HTMLElement}}
  */
 export function mount(
   element,
@@ -55,9 +57,9 @@ export function mount(
   } = {},
 ) {
   const api = through(makeApi(base));
-  const root = h("div", { class: "hps-board", tabindex: -1 });
+  const root = h("div", { class: `hps-board ${isEmbedded ? "hps-embedded" : ""}`, tabindex: -1 });
   element.replaceChildren(root);
-  const stopTheme = followTheme(root, theme);
+  const stops = [followTheme(root, theme), followWidth(root)];
   const { node: toasts, live, toast, announce } = makeToasts();
   let offered = {};
   let scorers = [];
@@ -67,7 +69,8 @@ export function mount(
   const ctl = makeController(api, { changed: () => changed(), toast, announce });
   const parts = makeParts();
   root.append(parts.head.node, parts.banner, parts.home.node, parts.session, toasts, live);
-  const stopKeys = listenForKeys({ root, target: keys ?? root, ctl, zoom: parts.zoom, compare: parts.compare });
+  const { zoom, compare, enlarge } = parts;
+  stops.push(listenForKeys({ root, target: keys ?? root, ctl, zoom, compare, enlarge }));
   const sizes = new ResizeObserver(() => parts.stage.fit());
   sizes.observe(parts.work);
   const listeners = [
@@ -89,7 +92,9 @@ export function mount(
     const home = makeHome({ api, ctl, toast, options: () => offered, seed, hostPrompt: isEmbedded ? prompt : null });
     const settings = makeSettings({ ctl, options: () => offered, toggled: () => openSettings() });
     const toggle = () => settings.toggle();
-    const head = makeHead({ ctl, tabs: modes.tabs, leave, rename, settings: toggle, finish: finish.open });
+    const enlarge = makeEnlarge({ root, resized: () => stage.fit() });
+    const shown = isEmbedded ? enlarge.node : null;
+    const head = makeHead({ ctl, tabs: modes.tabs, leave, rename, settings: toggle, finish: finish.open, enlarge: shown });
     head.gear.hidden = isEmbedded;
     const dock = makeDock({ ctl, tray: tray.node, compare: compare.open });
     const say = h("p", { class: "hps-say" });
@@ -101,6 +106,7 @@ export function mount(
     return {
       zoom,
       compare,
+      enlarge,
       tray,
       stage,
       finish,
@@ -184,13 +190,15 @@ export function mount(
   function shownAs(state) {
     const id = state?.id ?? null;
     if (title) document.title = state ? `${state.name} · round ${state.round}` : "Ranking board";
-    if (id === open) return;
+    if (id === open) return null;
     open = id;
     opened(id, { isNew: ctl.isNew });
     parts.settings.close();
     if (hash && id !== addressed()) address(id);
-    if (id) root.focus({ preventScroll: true });
-    else parts.home.refresh();
+    if (!id) return parts.home.refresh();
+    root.focus({ preventScroll: true });
+    if (isEmbedded && ctl.isNew) root.scrollIntoView({ block: "start" });
+    return null;
   }
 
   async function openHash() {
@@ -205,6 +213,7 @@ export function mount(
   }
 
   function leave() {
+    parts.enlarge.leave();
     ctl.close();
     parts.home.focus();
   }
@@ -237,10 +246,13 @@ export function mount(
   return {
     root,
     open: ctl.open,
+    /** Begin a session as the button does. */
+    start: parts.home.start,
+    /** Look whether something goes on in the open session. */
+    refresh: ctl.refresh,
     unmount() {
       ctl.stop();
-      stopKeys();
-      stopTheme();
+      for (const stop of stops) stop();
       sizes.disconnect();
       for (const [target, name, run] of listeners) target.removeEventListener(name, run);
       root.remove();

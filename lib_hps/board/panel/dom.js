@@ -35,6 +35,8 @@ const ICONS = {
   close: "M5 5l12 12M17 5 5 17",
   bin: "M4 6h14M9 6V4h4v2M6 6l1 12h8l1-12",
   out: "M11 14V4M7.5 7.5 11 4l3.5 3.5M4 14v4h14v-4",
+  grow: "M13 4h5v5M18 4l-6 6M9 18H4v-5M4 18l6-6",
+  shrink: "M18 10h-5V5M13 10l6-6M4 12h5v5M9 12l-6 6",
   pen: "M4 18l1-4L15 4l3 3L8 17z",
 };
 
@@ -48,6 +50,9 @@ export function fill(node, ...children) {
   node.replaceChildren(...children.flat(2).filter(Boolean));
   return node;
 }
+
+/** The element with the focus, also where the board stands in a shadow tree. */
+export const focused = (node) => node.getRootNode().activeElement ?? null;
 
 /** True where a key press writes text or moves a control of its own. */
 export function isTyping(target) {

@@ -1,11 +1,11 @@
 /** Where everything begins: the prompt, one button, and the sessions that are there already. */
 import { attempt } from "./api.js";
-import { button, fill, h } from "./dom.js";
+import { button, fill, focused, h } from "./dom.js";
 import { loadPrompt, savePrompt } from "./drafts.js";
 import { choice, field, numberBox, settingsFields } from "./forms.js";
 import { makeSessions } from "./sessions.js";
 
-/** @returns {{node: HTMLElement, update: Function, refresh: Function, offer: Function, focus: Function}} */
+/** @returns {{node: HTMLElement, update: Function, refresh: Function, offer: Function, start: Function, focus: Function}} */
 export function makeHome({ api, ctl, toast, options, seed, hostPrompt = null }) {
   const prompt = h("textarea", {
     class: "hps-input hps-prompt",
@@ -19,6 +19,7 @@ export function makeHome({ api, ctl, toast, options, seed, hostPrompt = null }) 
   const more = h("details", { class: "hps-more" }, h("summary", {}, "Settings"));
   const start = h("button", { type: "submit", class: "hps-button hps-primary hps-start" }, "Start");
   const note = h("p", { class: "hps-kept" });
+  const count = h("div", {}); // beside the button where the host's form has everything else
   const list = makeSessions({ api, ctl, toast });
   let readMore = () => ({});
 
@@ -33,12 +34,14 @@ export function makeHome({ api, ctl, toast, options, seed, hostPrompt = null }) 
     "form",
     { class: "hps-new", onsubmit: begin },
     h("h1", {}, hostPrompt ? "Rank pictures of the prompt above" : "What would you like to see?"),
-    h(
-      "p",
-      { class: "hps-lead" },
-      "You get a few pictures. Say which ones you like best, press Next, and the pictures follow your taste.",
-    ),
-    h("div", { class: "hps-ask" }, prompt, start),
+    hostPrompt
+      ? steps()
+      : h(
+          "p",
+          { class: "hps-lead" },
+          "You get a few pictures. Say which ones you like best, press Next, and the pictures follow your taste.",
+        ),
+    h("div", { class: "hps-ask" }, hostPrompt ? count : prompt, start),
     more,
     note,
   );
@@ -59,7 +62,7 @@ export function makeHome({ api, ctl, toast, options, seed, hostPrompt = null }) 
     const defaults = known.defaults ?? {};
     if (!hostPrompt && !prompt.value && defaults.settings?.prompt) {
       prompt.value = defaults.settings.prompt; // an example: the first key replaces it
-      if (document.activeElement === prompt) prompt.select();
+      if (focused(prompt) === prompt) prompt.select();
       else prompt.addEventListener("focus", () => prompt.select(), { once: true });
     }
     const fields = settingsFields({ ...defaults.settings, ...seed?.settings }, known);
@@ -76,12 +79,12 @@ export function makeHome({ api, ctl, toast, options, seed, hostPrompt = null }) 
       h(
         "div",
         { class: "hps-fields" },
-        field("Pictures a round", batch),
-        hostPrompt ? null : fields.nodes,
+        hostPrompt ? null : [field("Pictures a round", batch), fields.nodes].flat(),
         names.length > 1 ? field("Method", method) : null,
         field("Seed", first),
       ),
     );
+    if (hostPrompt) fill(count, field("Pictures a round", batch));
     readMore = () => ({
       batch: Number(batch.value),
       ...(names.length > 1 ? { optimizer: method.value } : {}),
@@ -109,9 +112,23 @@ export function makeHome({ api, ctl, toast, options, seed, hostPrompt = null }) 
     return fill(note, [text, place, " ", turn].flat().filter(Boolean));
   }
 
+  /** Begin a session as the button does. */
+  const startNow = () => form.requestSubmit();
+
   const update = () => {
     start.disabled = ctl.busy;
     start.textContent = ctl.busy ? "Starting…" : "Start";
   };
-  return { node, update, refresh: list.refresh, offer, focus: () => prompt.focus({ preventScroll: true }) };
+  return { node, update, refresh: list.refresh, offer, start: startNow, focus: () => prompt.focus({ preventScroll: true }) };
+}
+
+/** What to do, where the host's form stands above. */
+function steps() {
+  const lines = [
+    ["Start", " draws the first pictures with the settings above."],
+    ["Click", " them in the order you like them, or press 1 to 9."],
+    ["Next", " draws the next round, nearer to what you chose."],
+    ["Finish", " draws the best one larger and saves it."],
+  ];
+  return h("ol", { class: "hps-steps" }, lines.map(([what, does]) => h("li", {}, h("b", {}, what), does)));
 }

@@ -2,11 +2,11 @@
 import { isTyping } from "./dom.js";
 
 /**
- * @param {{root: HTMLElement, target: EventTarget, ctl: object, zoom: object, compare: object}} board `target` is what
+ * @param {{root: HTMLElement, target: EventTarget, ctl: object, zoom: object, compare: object, enlarge: object}} board `target` is what
  *     listens: the board itself, or the document of a page that is nothing but the board.
  * @returns {Function} stops listening
  */
-export function listenForKeys({ root, target, ctl, zoom, compare }) {
+export function listenForKeys({ root, target, ctl, zoom, compare, enlarge }) {
   let hovered = null;
   root.addEventListener("pointerover", (event) => (hovered = numberAt(event.target)));
 
@@ -17,7 +17,8 @@ export function listenForKeys({ root, target, ctl, zoom, compare }) {
       (event.target === document.body && (activeElement === document.body || !activeElement));
     if (!isOurs || event.defaultPrevented || event.isComposing || isTyping(event.target) || !ctl.state) return;
     if (root.querySelector("dialog[open]") && !isUndo(event)) return;
-    if (press(event)) event.preventDefault();
+    if (event.key === "Escape" && enlarge.leave()) event.stopPropagation(); // the host's Esc means Interrupt
+    else if (press(event)) event.preventDefault();
   }
 
   /** True where the key meant something. */

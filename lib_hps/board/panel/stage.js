@@ -1,5 +1,5 @@
 /** The numbered candidates: pick, take back, drag, zoom. */
-import { h, icon, ordinal } from "./dom.js";
+import { focused, h, icon, ordinal } from "./dom.js";
 import { startDrag } from "./drag.js";
 import { roundOf, tierOf } from "./ranking.js";
 
@@ -22,7 +22,7 @@ export function makeStage({ api, ctl, zoom, drop }) {
     const key = state ? roundOf(state) : "";
     if (key !== shown) {
       shown = key;
-      const hadFocus = node.contains(document.activeElement);
+      const hadFocus = node.contains(focused(node));
       cards = new Map((state?.candidates ?? []).map((one) => [one.number, makeCard(one.number)]));
       node.replaceChildren(...[...cards.values()].map((card) => card.node));
       if (hadFocus) node.closest(".hps-board").focus({ preventScroll: true });
@@ -42,7 +42,7 @@ export function makeStage({ api, ctl, zoom, drop }) {
     node.parentElement.style.setProperty("--hps-room", `${Math.max(220, freeHeight())}px`);
     node.parentElement.style.setProperty("--hps-aspect", aspect);
     if (!count) return;
-    const isNarrow = node.clientWidth < 620;
+    const isNarrow = node.clientWidth < 440;
     const room = { w: node.clientWidth, h: isNarrow ? Infinity : Math.max(240, freeHeight()) };
     const columns = isNarrow ? 2 : bestColumns(count, aspect, room);
     const size = cellWidth(count, columns, aspect, room);
@@ -58,8 +58,10 @@ export function makeStage({ api, ctl, zoom, drop }) {
     const gaps = parseFloat(getComputedStyle(column).rowGap) || 0;
     const used = others.reduce((sum, child) => sum + (child.offsetHeight ? child.offsetHeight + gaps : 0), 0);
     const open = passing.reduce((sum, each) => sum + each.offsetHeight, 0);
-    const top = Math.max(0, column.getBoundingClientRect().top + (document.scrollingElement?.scrollTop ?? 0) - open);
-    const above = top < window.innerHeight / 2 ? top : 0;
+    const scrolled = (node.closest(".hps-filling") ?? document.scrollingElement)?.scrollTop ?? 0;
+    const top = Math.max(0, column.getBoundingClientRect().top + scrolled - open);
+    const inside = column.getBoundingClientRect().top - node.closest(".hps-board").getBoundingClientRect().top - open;
+    const above = top < window.innerHeight / 2 ? top : inside; // else one scrolls until the board fills the window
     return window.innerHeight - above - used - 14;
   }
 

@@ -11,13 +11,14 @@ export function followTheme(root, theme = "auto") {
     return () => {};
   }
   const system = matchMedia("(prefers-color-scheme: dark)");
-  const host = root.closest(".gradio-container, gradio-app");
+  const around = root.getRootNode().host ?? root.parentElement;
+  const host = around.closest(".gradio-container, gradio-app");
   const paint = () =>
-    root.classList.toggle("hps-dark", host ? Boolean(root.parentElement.closest(".dark")) : system.matches);
+    root.classList.toggle("hps-dark", host ? Boolean(around.closest(".dark")) : system.matches);
   paint();
   system.addEventListener("change", paint);
   const watch = new MutationObserver(paint);
-  for (let each = host ? root.parentElement : null; each; each = each.parentElement)
+  for (let each = host ? around : null; each; each = each.parentElement)
     watch.observe(each, { attributeFilter: ["class"] });
   return () => {
     system.removeEventListener("change", paint);

@@ -1,5 +1,5 @@
 /** The bar above a session, and the buttons below its pictures. */
-import { button, fill, h, icon } from "./dom.js";
+import { button, fill, focused, h, icon } from "./dom.js";
 
 const KEYS = [
   ["1–9", "rank"],
@@ -12,7 +12,7 @@ const KEYS = [
 ];
 
 /** @returns {{node: HTMLElement, name: HTMLInputElement, gear: HTMLElement, update: Function}} */
-export function makeHead({ ctl, tabs, leave, rename, settings, finish }) {
+export function makeHead({ ctl, tabs, leave, rename, settings, finish, enlarge }) {
   const name = h("input", { class: "hps-name", type: "text", "aria-label": "Name of the session", maxlength: 200 });
   name.addEventListener("change", () => rename(name.value.trim()));
   name.addEventListener("keydown", (event) => event.key === "Enter" && name.blur());
@@ -32,12 +32,12 @@ export function makeHead({ ctl, tabs, leave, rename, settings, finish }) {
 
   function update() {
     const can = ctl.can();
-    if (document.activeElement !== name) name.value = ctl.state.name;
+    if (focused(name) !== name) name.value = ctl.state.name;
     done.disabled = !can.finish;
     gear.disabled = !can.change;
   }
 
-  return { node: h("header", { class: "hps-top" }, back, name, tabs, gear, done), gear, update };
+  return { node: h("header", { class: "hps-top" }, back, name, tabs, gear, enlarge, done), gear, update };
 }
 
 /** @returns {{node: HTMLElement, hints: HTMLElement, update: Function}} */

@@ -1,5 +1,5 @@
 /** The order so far as a row of thumbnails: drag or arrow keys reorder, "=" ties, a click takes back. */
-import { fill, h, ordinal } from "./dom.js";
+import { fill, focused, h, ordinal } from "./dom.js";
 import { startDrag } from "./drag.js";
 import * as ranks from "./ranking.js";
 
@@ -14,13 +14,13 @@ export function makeTray({ api, ctl }) {
     const key = JSON.stringify([state?.id, state?.round, draft, ctl.tied()]);
     if (key === shown) return;
     shown = key;
-    const focused = document.activeElement?.dataset?.chip;
-    const hadFocus = list.contains(document.activeElement);
+    const chip = focused(list)?.dataset?.chip;
+    const hadFocus = list.contains(focused(list));
     if (!state || draft.none || !draft.tiers.length) fill(list, hint(state, draft));
     else fill(list, draft.tiers.map(makeTier));
     list.scrollLeft = list.scrollWidth;
     if (hadFocus)
-      (list.querySelector(`[data-chip="${focused}"]`) ?? list.closest(".hps-board")).focus({ preventScroll: true });
+      (list.querySelector(`[data-chip="${chip}"]`) ?? list.closest(".hps-board")).focus({ preventScroll: true });
   }
 
   const hint = (state, draft) => {
