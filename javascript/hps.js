@@ -165,11 +165,15 @@
   /** The gallery takes the focus with every result; the board's keys would be dead after each round. */
   function keepFocus(form, board) {
     let touched = 0;
-    for (const name of ["pointerdown", "keydown"])
-      document.addEventListener(name, () => (touched = performance.now()), { capture: true, passive: true });
-    form.host().addEventListener("focusout", ({ relatedTarget }) => {
-      const isTheirs = find(`#${form.tab}_results`)?.contains(relatedTarget);
-      if (isTheirs && performance.now() - touched > USER_MS) setTimeout(() => board.root.focus({ preventScroll: true }));
+    let isOurs = false; // the last thing that the user touched was the board
+    const note = (event) => {
+      touched = performance.now();
+      isOurs = event.composedPath().includes(board.root);
+    };
+    for (const name of ["pointerdown", "keydown"]) document.addEventListener(name, note, { capture: true, passive: true });
+    document.addEventListener("focusin", ({ target }) => {
+      const isTheirs = find(`#${form.tab}_results`)?.contains(target);
+      if (isOurs && isTheirs && performance.now() - touched > USER_MS) board.root.focus({ preventScroll: true });
     });
   }
 

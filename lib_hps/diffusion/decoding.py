@@ -50,16 +50,24 @@ class Decoder:
                 pixels = self._raw(latent)
         return _image(pixels[0])
 
-    def encode(self, image: Image) -> Tensor:
-        """RGB picture of 8h x 8w -> (1, C, h, w): the mean of the VAE's posterior, the same every time."""
+    def encode(self, image: Image, *, seed: int | None = None) -> Tensor:
+        """RGB picture of 8h x 8w -> (1, C, h, w).
+
+        Args:
+            seed: of a draw from the VAE's posterior, as the WebUI's hires fix takes it; None is the posterior's mean.
+        """
         import numpy as np
         import torch
 
         pixels = torch.from_numpy(np.asarray(image.convert("RGB"), dtype=np.float32) / 127.5 - 1)  # (H, W, 3)
         pixels = pixels.permute(2, 0, 1)[None].to(self._vae.device, self._vae.dtype)
         with torch.no_grad():
-            mean = self._vae.encode(pixels, return_dict=False)[0].mode().float()
-        return mean * self._vae.config.scaling_factor
+            posterior = self._vae.encode(pixels, return_dict=False)[0]
+        latent = posterior.mode().float()
+        if seed is not None:
+            noise = torch.randn(latent.shape, generator=torch.Generator("cpu").manual_seed(seed))
+            latent = latent + posterior.std.float() * noise.to(latent.device)
+        return latent * self._vae.config.scaling_factor
 
     def _raw(self, latent: Tensor) -> Tensor:
         scaled = latent[None] / self._vae.config.scaling_factor

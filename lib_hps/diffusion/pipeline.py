@@ -16,7 +16,7 @@ from lib_hps.diffusion.lora import LoraModel
 from lib_hps.diffusion.lora_prompt import LoraFolder
 from lib_hps.diffusion.noise import ImageNoise
 from lib_hps.diffusion.request import GenerationRequest, Picture, Progress, infotext_settings
-from lib_hps.diffusion.samplers import SAMPLERS, Run, moves
+from lib_hps.diffusion.samplers import SAMPLERS, Run, moves, moves_left
 from lib_hps.diffusion.schedules import NoiseSchedule
 from lib_hps.errors import InputError
 
@@ -148,7 +148,7 @@ class Pipeline:
     def _refined(self, second: SecondPass, image: Image, guided: Guided) -> Iterator[Progress | Picture]:
         request = second.request
         source = ImageNoise((request.seed,), self.latent_shape(request), self.device)
-        latent = self._decoder.encode(second.enlarged(image)).to(self.device)  # (1, C, H/8, W/8)
+        latent = self._decoder.encode(second.enlarged(image), seed=request.seed).to(self.device)  # (1, C, H/8, W/8)
         run = Run(
             guided.eps,
             self._schedule,
@@ -158,7 +158,7 @@ class Pipeline:
             latent=latent,
             skipped=second.skipped(moves(request.sampler, second.steps, self._schedule)),
         )
-        steps = moves(request.sampler, second.steps, self._schedule) - run.skipped
+        steps = moves_left(request.sampler, second.steps, self._schedule, run.skipped)
         x = latent
         for number, step in enumerate(SAMPLERS[request.sampler][0](run) if second.strength else (), 1):
             x = step.x

@@ -69,12 +69,16 @@ class Run:
 
 
 def ddim(run: Run) -> Iterator[Step]:
-    """Song et al. (2021), eq. 12 with eta = 0."""
+    """Song et al. (2021), eq. 12 with eta = 0.
+
+    Image to image, A1111 noises up to one time step and begins the walk at the one below it; so do we.
+    """
     timesteps = run.schedule.ddim_timesteps(run.steps)
     alphas = run.schedule.alphas_cumprod[timesteps].to(run.noise.device)
     first = len(timesteps) - 1 - run.skipped
-    x = run.begin_at(alphas[first])
-    for index in range(first, 0, -1):
+    noised, top = (first, first) if run.latent is None else (max(first - 1, 0), max(first - 2, 1))
+    x = run.begin_at(alphas[noised])
+    for index in range(top, 0, -1):
         a_t, a_prev = alphas[index], alphas[max(index - 1, 0)]
         e_t = run.eps(x, timesteps[index].float())
         x0 = (x - (1 - a_t).sqrt() * e_t) / a_t.sqrt()
@@ -190,6 +194,12 @@ def moves(sampler: str, steps: int, schedule: NoiseSchedule) -> int:
     if sampler in ("DDIM", "UniPC"):
         return len(schedule.ddim_timesteps(steps)) - (sampler == "DDIM")
     return steps
+
+
+def moves_left(sampler: str, steps: int, schedule: NoiseSchedule, skipped: int) -> int:
+    """The same of image to image, where `skipped` steps are left out; DDIM leaves out two more, see there."""
+    left = moves(sampler, steps, schedule) - skipped
+    return max(left - 2, 1) if sampler == "DDIM" else left
 
 
 def check_sampler(name: str) -> str:

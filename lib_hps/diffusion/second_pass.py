@@ -41,8 +41,11 @@ class SecondPass:
             raise InputError(f"A strength of {strength} with {first.steps} steps is too fine. Give at least 0.02.")
 
     def skipped(self, moves: int) -> int:
-        """Steps of the whole schedule's `moves` that are left out, so that `first.steps` remain (one at least)."""
-        return min(max(moves - self.first.steps, 0), moves - 1)
+        """Steps of the whole schedule's `moves` that are left out, so that `first.steps` remain (one at least).
+
+        -1 near a strength of 1 for DDIM, which has a time step more than moves.
+        """
+        return min(moves - self.first.steps, moves - 1)
 
     def enlarged(self, image: Image) -> Image:
         """The first pass's picture at the new size."""

@@ -232,7 +232,7 @@ def test_a_reload_of_the_page_and_of_the_ui_bring_the_board_back_and_another_tab
         assert (board.session, board.order) == (id, "3")
     page.errors.clear()
     loads = page.raw.evaluate("performance.timeOrigin")
-    page.raw.get_by_text("Reload UI", exact=True).click()
+    page.raw.get_by_role("link", name="Reload UI").click()
     until(lambda: reloaded(page, loads))
     board.wait_for_round(2)
     assert (board.session, board.order) == (id, "3")

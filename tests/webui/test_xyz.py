@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import urllib.error
 from typing import Any
 
 import pytest
@@ -70,3 +72,34 @@ def test_other_plots_show_the_score_where_every_image_is_scored(webui: WebUI) ->
     for (image, said), undrawn in zip(cells(run), plain.shown, strict=True):
         assert float(said.settings["HPS"]) == pytest.approx(my_scores([undrawn])[0], abs=2e-3)
         assert pixels(image) != pixels(undrawn)
+
+
+def test_rounds_and_optimisers_can_be_axes_and_a_cell_shows_the_winner(webui: WebUI) -> None:
+    run = plot(
+        webui,
+        x=("[HPS] Rounds", "0,2"),
+        y=("[HPS] Optimizer", ["default", "best-of-n"]),
+        n_iter=1,
+        batch_size=3,
+        save_images=True,
+    )
+    shown = cells(run)
+    assert [said.settings["HPS round"] for _, said in shown] == ["0", "2"] * 2
+    assert [said.settings["HPS optimizer"] for _, said in shown] == ["default"] * 2 + ["best-of-n"] * 2
+    (seed, _), (default, said_default), (seed_again, _), (best, _) = shown
+    plain = Run(webui, n_iter=1, batch_size=1)
+    assert pixels(seed) == pixels(seed_again) == pixels(plain.shown[0])  # without a round the seed's own picture
+    scores = [my_scores([picture])[0] for picture in (seed, default, best)]
+    assert scores[1] > scores[0]
+    assert scores[2] > scores[0]
+    assert float(said_default.settings["HPS"]) == pytest.approx(scores[1], abs=2e-3)
+    assert len(run.files) == 4  # the winners; candidates of a plot are not saved
+    recipe = {"mode": "Recipe", "recipe": said_default.settings["HPS noise"]}
+    again = Run(webui, options=recipe, n_iter=1, batch_size=1)
+    assert pixels(again.shown[0]) == pixels(default)
+
+
+def test_a_wrong_optimiser_is_refused_before_the_plot_begins(webui: WebUI) -> None:
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        plot(webui, x=("[HPS] Optimizer", ["nonsense"]), n_iter=1)
+    assert "There is no optimiser 'nonsense'" in json.load(refused.value)["errors"]

@@ -32,17 +32,20 @@ SCRIPT = "#script_txt2img_hps"
 
 
 @contextmanager
-def opened(url: str, *, width: int = 1400, height: int = 1000, login: tuple[str, str] | None = None) -> Iterator[Page]:
+def opened(
+    url: str, *, width: int = 1400, height: int = 1000, login: tuple[str, str] | None = None, **context: Any
+) -> Iterator[Page]:
     """A fresh browser on the page.
 
     Args:
         login: user name and password of `--gradio-auth`.
+        context: more for the browser, such as `http_credentials`, `has_touch`.
     """
     with sync_api.sync_playwright() as playwright:
         options = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-dev-shm-usage"]
         chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=options)
         try:
-            raw = chromium.new_context(viewport={"width": width, "height": height}).new_page()
+            raw = chromium.new_context(viewport={"width": width, "height": height}, **context).new_page()
             raw.set_default_timeout(PATIENCE_MS)
             # fonts and a script of gradio's that the page asks the internet for: it must do without
             raw.route(re.compile(r"^https?://(?!127\.0\.0\.1)"), lambda route: route.abort())

@@ -6,7 +6,7 @@ import { address, addressed } from "./address.js";
 import { ApiError, makeApi } from "./api.js";
 import { makeCompare } from "./compare.js";
 import { makeController } from "./controller.js";
-import { fill, h } from "./dom.js";
+import { fill, focused, h } from "./dom.js";
 import { makeEnlarge } from "./enlarge.js";
 import { makeFinish } from "./finish.js";
 import { makeHistory } from "./history.js";
@@ -161,6 +161,7 @@ export function mount(
     parts.zoom.update();
     parts.compare.update();
     speak();
+    if (focused(root)?.disabled && root.contains(focused(root))) root.focus({ preventScroll: true }); // else the keys are dead
     return shownAs(state);
   }
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from modules import shared
 
+from . import rank_cell
 from .notes import attach, notes_of
 from .options import SAVE_ALL, SCORER_KEY, Options
 from .pictures import read_round
@@ -36,10 +37,13 @@ def _options(p: Any) -> Options:
     return Options(**chosen)
 
 
-def start(p: Any) -> bool:
+def start(p: Any, holder: ScorerHolder) -> bool:
     """Before a cell is generated; True if `p` is one of ours."""
     if not is_cell(p):
         return False
+    if rank_cell.is_ranked(getattr(p, _ATTRIBUTE)):
+        rank_cell.start(p, getattr(p, _ATTRIBUTE), holder)
+        return True
     options = _options(p)
     attach(p)
     p.hps_saving = {name: getattr(p, name) for name in _SAVING}
@@ -56,6 +60,8 @@ def start(p: Any) -> bool:
 
 def finish(p: Any, processed: Any, holder: ScorerHolder) -> None:
     """Behind a cell's generation: `processed` becomes what the rerank kept."""
+    if rank_cell.is_ranked(getattr(p, _ATTRIBUTE)):
+        return
     for name, value in p.hps_saving.items():
         setattr(p, name, value)
     notes = notes_of(p)

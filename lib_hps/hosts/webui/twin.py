@@ -70,7 +70,7 @@ class EveryImage:
 
 def start(p: Any, holder: ScorerHolder, *, is_asked: bool, scorer: str) -> None:
     """Before a generation: arrange that every picture gets its score, if the setting or the request wants it."""
-    if notes_of(p) is not None or cell.start(p):
+    if notes_of(p) is not None or cell.start(p, holder):
         return
     is_wanted = is_asked or features.setting(p, "hps_score_every_image", False)
     if not is_wanted or not features.calls_infotext_functions():

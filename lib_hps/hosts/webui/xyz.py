@@ -1,4 +1,4 @@
-"""Axes of the X/Y/Z plot: who judges a cell, how many it makes and keeps. The score stands on the cell's pictures."""
+"""Axes of the X/Y/Z plot: who judges a cell, how many it makes and keeps, how long and by what it is optimised."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from lib_hps.errors import HpsError
+from lib_hps.ranking import OPTIMIZERS
 
-from . import cell, scorers
+from . import cell, rank_cell, scorers
 from .options import Options
 
 PREFIX = "[HPS] "
@@ -25,6 +26,9 @@ def _confirm(name: str) -> Callable[[Any, list[Any]], None]:
 
     def confirm(_p: Any, values: list[Any]) -> None:
         for value in values:
+            if name in (rank_cell.ROUNDS, rank_cell.OPTIMIZER):
+                rank_cell.check(name, value)
+                continue
             Options(**{name: value})
             if name == "scorer" and not scorers.is_named(value):
                 raise HpsError(f"There is no scorer {value!r}. Choose from: {', '.join(scorers.choices())}.")
@@ -47,5 +51,13 @@ def add_axes(scripts_data: Iterable[Any]) -> None:
             ),
             module.AxisOption(f"{PREFIX}Keep the best", int, _apply("keep"), confirm=_confirm("keep")),
             module.AxisOption(f"{PREFIX}Candidates", int, _apply("candidates"), confirm=_confirm("candidates")),
+            module.AxisOption(f"{PREFIX}Rounds", int, _apply(rank_cell.ROUNDS), confirm=_confirm(rank_cell.ROUNDS)),
+            module.AxisOption(
+                f"{PREFIX}Optimizer",
+                str,
+                _apply(rank_cell.OPTIMIZER),
+                confirm=_confirm(rank_cell.OPTIMIZER),
+                choices=lambda: list(OPTIMIZERS),
+            ),
         ]
         return
