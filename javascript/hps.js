@@ -103,16 +103,17 @@
     };
   }
 
-  /** Fill the form with a session's settings, by way of the WebUI's own paste button. */
+  /** Fill the form with a session's settings, by way of the WebUI's own paste button; gives the text that was pasted. */
   async function takeOver(base, form, id) {
     const response = await fetch(`${base}/sessions/${id}/form`);
-    if (!response.ok) return;
+    if (!response.ok) return null;
     const { infotext } = await response.json();
     const prompt = form.prompt();
     prompt.value = infotext;
     updateInput(prompt);
     await wait(50);
     form.paste();
+    return infotext;
   }
 
   const baseUrl = () => new URL("../..", new URL(BOARD, document.baseURI)).href.replace(/\/$/, "");
@@ -212,11 +213,13 @@
   async function restore(form) {
     const id = sessionStorage.getItem(SESSION + form.tab);
     if (!id || !sessionStorage.getItem(ON_SCREEN + form.tab)) return;
-    for (let tries = 0; tries < 5 && form.read("session") !== id; tries += 1) {
-      await wait(1000); // the WebUI wires its buttons a moment after they are there
-      if (form.isRunning()) return;
-      await takeOver(baseUrl(), form, id);
-      await until(() => form.read("session") === id, 4000);
+    await wait(1000);
+    // the WebUI wires its buttons some time after they are there: again, until the paste was done or something was typed
+    let text = form.prompt().value;
+    while (form.read("session") !== id && form.prompt().value === text && !form.isRunning()) {
+      text = await takeOver(baseUrl(), form, id);
+      if (text === null) return;
+      await until(() => form.read("session") === id, 3000);
     }
   }
 
