@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 import pytest
 from reverse_proxy import behind_a_proxy
+from webui_board import Board
 from webui_page import NEEDS_BROWSER, opened, sync_api
 from webui_runs import NEEDS_SCORER, Run, check_scores
 from webui_server import WebUI, find_root, running
@@ -25,7 +26,7 @@ pytestmark = NEEDS_SCORER
 PAGE, API = "--gradio-auth me:mine", "--api-auth bot:bots"
 
 
-SERVERS = [f"{PAGE} {API} --lowvram --subpath sd", f"{PAGE} --medvram --no-gradio-queue", f"{API} --nowebui"]
+SERVERS = [f"{PAGE} {API} --lowvram --subpath sd", f"{PAGE} --medvram --no-gradio-queue", f"{API} --nowebui", API]
 
 
 @dataclass
@@ -61,7 +62,7 @@ def cookie_of_the_page(url: str) -> dict[str, str]:
 
 
 def test_strangers_get_401_and_members_get_in(locked: Locked) -> None:
-    for path in ("version", "schema", "scorers"):
+    for path in ("version", "schema", "scorers", "options", "sessions", "trash", "board", "board/static/board.js"):
         url = f"{locked.url}/hps/v1/{path}"
         assert status(url, {}) == 401
         assert status(url, basic("bot:wrong")) == 401
@@ -71,6 +72,13 @@ def test_strangers_get_401_and_members_get_in(locked: Locked) -> None:
         assert status(url, basic("bot:bots")) == (200 if API in locked.flags else 401)
         if PAGE in locked.flags:
             assert status(url, cookie_of_the_page(locked.url)) == 200
+
+
+def test_a_stranger_changes_nothing_and_sees_no_picture(locked: Locked) -> None:
+    for path in ("sessions", "options", "sessions/20200101-000000-aaaaaa/tell", "sessions/import", "unload"):
+        assert status(f"{locked.url}/hps/v1/{path}", {}, body=b"{}") == 401
+    assert status(f"{locked.url}/hps/v1/sessions/20200101-000000-aaaaaa/pictures/a.png", {}) == 401
+    assert status(f"{locked.url}/hps/v1/sessions/20200101-000000-aaaaaa/form", {}) == 401
 
 
 def test_a_stranger_is_let_out_before_anything_is_read(locked: Locked) -> None:
@@ -124,4 +132,27 @@ def test_the_page_works_for_whoever_is_logged_in(locked: Locked) -> None:
         sync_api.expect(page.raw.locator("#hps_tab_line").first).to_contain_text("There is no folder")
         answer = page.raw.evaluate("fetch('./hps/v1/scorers').then(answer => answer.status)")
         assert answer == 200
+        assert page.errors == []
+
+
+@NEEDS_BROWSER
+def test_the_board_works_for_whoever_is_logged_in(locked: Locked) -> None:
+    if "--nowebui" in locked.flags:
+        pytest.skip("this server has no page")
+    locked.headers.update(basic("bot:bots") if API in locked.flags else cookie_of_the_page(locked.url))
+    with ExitStack() as stack:
+        outside = stack.enter_context(behind_a_proxy(locked.url)) if "--subpath" in locked.flags else locked.url
+        # with the API's password alone the browser asks for it when the board is loaded
+        known = {} if PAGE in locked.flags else {"http_credentials": {"username": "bot", "password": "bots"}}
+        login = ("me", "mine") if PAGE in locked.flags else None
+        page = stack.enter_context(opened(f"{outside}/", login=login, **known))
+        page.fill(count=1, size=2, seed=11)
+        board = Board(locked, page)
+        board.choose()
+        board.start(count=3)
+        sync_api.expect(board.node.locator(".hps-loaded .hps-picture")).to_have_count(3)  # pictures come through too
+        board.pick(2)
+        board.button("Next").click()
+        board.wait_for_round(2, 3)
+        assert board.orders == [[[2]]]
         assert page.errors == []

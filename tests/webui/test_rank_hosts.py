@@ -1,4 +1,4 @@
-"""The same picture in both hosts: the standalone pipeline draws what the WebUI drew, from the WebUI's infotext alone."""
+"""The same picture in both hosts: the standalone pipeline draws what the WebUI drew, from that infotext alone."""
 
 from __future__ import annotations
 

@@ -248,3 +248,60 @@ def test_a_reload_of_the_page_and_of_the_ui_bring_the_board_back_and_another_tab
     other.node.locator(f".hps-session:has(a[href*='{id}']) .hps-session-open").click()
     other.wait_for_round(3)
     assert other.order == ""
+
+
+def test_what_changes_between_rounds_is_shown_and_the_winner_is_sent_on(board: Board, page: Page) -> None:
+    board.start(count=3)
+    page.text("#txt2img_prompt", "blue heart, noto style")
+    page.choose("#txt2img_sampling", "Euler a")
+    board.pick(2)
+    board.button("Next").click()
+    board.wait_for_round(2, 3)
+    shown = board.node.locator(".hps-say .hps-change")
+    expect(shown).to_contain_text("prompt: red heart, noto style -> blue heart, noto style")
+    expect(shown).to_contain_text("sampler: DDIM -> Euler a")
+    page.shot("rank-changed")
+    board.finish(128, 128)
+    assert board.orders == [[[2]]]
+    page.raw.locator("#txt2img_gallery .thumbnails .thumbnail-item, #txt2img_gallery .grid-wrap button").first.click()
+    for target, place in (("img2img", "#img2img_image"), ("inpaint", "#img2maskimg"), ("extras", "#extras_image")):
+        page.tab("txt2img")
+        page.raw.locator(f"#txt2img_send_to_{target}").click()
+        sent = page.raw.locator(f"{place} img").first
+        expect(sent).to_be_visible()
+        assert sent.evaluate("image => image.naturalWidth") == 128
+    assert page.value("#img2img_prompt") == "blue heart, noto style"
+
+
+PHONE = {"width": 390, "height": 844, "is_mobile": True, "has_touch": True}
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_on_a_phone_the_board_fits_and_fills_the_screen_when_asked(webui: WebUI, theme: str) -> None:
+    with opened(f"{webui.url}/?__theme={theme}", **PHONE) as page:
+        page.fill(count=1, size=2, seed=11)
+        board = Board(webui, page)
+        board.choose()
+        page.shot(f"rank-phone-home-{theme}")
+
+        def fits() -> bool:
+            return bool(board.node.evaluate("node => node.scrollWidth <= node.clientWidth"))
+
+        assert fits()
+        board.start()
+        assert fits()
+        assert board.node.evaluate("node => node.classList.contains('hps-dark')") == (theme == "dark")
+        board.node.get_by_role("button", name="Picture 2,").tap()
+        page.shot(f"rank-phone-{theme}")
+        board.button("Enlarge").tap()
+        box = board.node.bounding_box()
+        assert box is not None
+        assert (box["x"], box["y"], box["width"], box["height"]) == (0, 0, 390, 844)
+        page.shot(f"rank-phone-large-{theme}")
+        board.button("Next").tap()
+        board.wait_for_round(2)
+        assert fits()
+        assert board.orders == [[[2]]]
+        board.button("Back to the form").tap()
+        expect(page.raw.locator("#txt2img_prompt")).to_be_visible()
+        assert page.errors == []

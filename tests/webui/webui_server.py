@@ -139,7 +139,12 @@ class Server:
         """Start it, and wait until it answers."""
         with open(self.log, "wb") as stream:
             self._process = subprocess.Popen(
-                self._command, cwd=self.root, env=self._environment, stdout=stream, stderr=stream, start_new_session=True
+                self._command,
+                cwd=self.root,
+                env=self._environment,
+                stdout=stream,
+                stderr=stream,
+                start_new_session=True,
             )
         deadline = time.monotonic() + START_TIMEOUT_S
         while "Startup time" not in self.log.read_text(errors="replace"):
