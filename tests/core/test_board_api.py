@@ -354,6 +354,18 @@ def test_a_scorer_plays_the_rounds_and_the_held_out_one_raises_the_alarm(board):
     assert state["round"] == 9
 
 
+def test_cmaes_whose_population_is_fixed_refuses_a_mixed_round_and_goes_on_by_hand(board):
+    pytest.importorskip("cmaes")
+    id = board.begin(optimizer="cmaes", batch=4)["id"]
+    board.post(f"/sessions/{id}/mixed", {"draw": 9, "scorer": "near"})
+    state = board.wait(id)
+    assert "needs 4 candidates in every round, so it cannot have mixed rounds" in state["error"]
+    board.post(f"/sessions/{id}/draw", {})
+    state = board.wait(id)
+    assert (state["status"], state["error"]) == ("ready", None)
+    assert len(state["candidates"]) == 4
+
+
 def test_without_a_word_of_it_another_scorer_watches_and_null_means_none(board):
     one, two = board.begin()["id"], board.begin()["id"]
     board.post(f"/sessions/{one}/auto", {"rounds": 1, "scorer": "near"})

@@ -259,6 +259,12 @@ def test_a_phone_ranks_by_tapping_and_zooms_by_a_long_press_without_scrolling_si
     page.get_by_role("button", name="Next", exact=True).tap()
     wait_for_round(page, 2)
     assert fits()
+    id = session_of(page)
+    page.get_by_role("button", name="Sessions").tap()
+    mine = page.locator(".hps-session", has=page.locator(f"a[href*='{id}']"))
+    mine.locator(".hps-session-name").tap()  # the title, not the picture above it
+    wait_for_round(page, 2)
+    assert session_of(page) == id
 
 
 def test_automatic_rounds_show_progress_and_the_curve_and_cancel_keeps_the_best(page, board_server: BoardServer):

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from safetensors import safe_open
+from safetensors.torch import save_file
 from webui_board import Board, expect, until
 from webui_page import NEEDS_BROWSER, Page, opened, sync_api
-from webui_runs import NEEDS_SCORER
-from webui_server import Server, WebUI, find_root
+from webui_runs import NEEDS_SCORER, Run
+from webui_server import BUNDLED, Server, WebUI, find_root
 
 from lib_hps.infotext import read_generation
 from lib_hps.session.pictures import read_infotext
@@ -271,6 +274,36 @@ def test_what_changes_between_rounds_is_shown_and_the_winner_is_sent_on(board: B
         expect(sent).to_be_visible()
         assert sent.evaluate("image => image.naturalWidth") == 128
     assert page.value("#img2img_prompt") == "blue heart, noto style"
+
+
+def contrary_scorer(webui: WebUI) -> str:
+    """tiny-holdout with its text turned round: likes exactly what that one dislikes."""
+    source, folder = BUNDLED / "tiny-holdout", webui.data / "models" / "HPS"
+    folder.mkdir(parents=True, exist_ok=True)
+    with safe_open(source / "model.safetensors", "pt") as file:
+        tensors, said = {key: file.get_tensor(key) for key in file.keys()}, file.metadata()  # noqa: SIM118
+    tensors["text_projection"] = -tensors["text_projection"]
+    save_file(tensors, folder / "contrary.safetensors", said)
+    shutil.copy(source / "merges.txt.gz", folder)
+    return "contrary.safetensors"
+
+
+def test_the_held_out_scorer_warns_where_it_falls_while_the_optimised_one_rises(board: Board, page: Page) -> None:
+    task = {"do": "auto", "rounds": 4, "scorer": contrary_scorer(board.webui), "holdout": "tiny-holdout"}
+    run = Run(
+        board.webui, options={"mode": "Rank", "task": {"new": {"batch": 6, "name": "contrary"}, **task}}, n_iter=1
+    )
+    id = run.info["extra_generation_params"]["HPS session"]
+    history = board.webui.get(f"/hps/v1/sessions/{id}")["history"]
+    assert [answer["score"] for answer in history] == pytest.approx([-answer["holdout"] for answer in history], abs=1e-5)
+    assert "tiny-holdout (held out) fell" in run.message
+    page.raw.reload()
+    page.raw.wait_for_timeout(3000)
+    board.choose()
+    board.open("contrary")
+    expect(board.node.locator(".hps-banner")).to_contain_text("tiny-holdout (held out) fell")
+    assert board.node.locator(".hps-rail polyline").count() == 2  # both curves
+    page.shot("rank-warning")
 
 
 PHONE = {"width": 390, "height": 844, "is_mobile": True, "has_touch": True}

@@ -27,6 +27,8 @@ export function makeSessions({ api, ctl, toast }) {
     const blank = h("span", { class: "hps-hint" }, each.problem ?? "no picture yet");
     const rounds = `${each.rounds} round${each.rounds === 1 ? "" : "s"}`;
     const name = h("span", { class: "hps-session-name" }, each.name);
+    // the words open it too; the picture beside them is the button for keys and screen readers
+    const openByWords = ({ target }) => !each.problem && target.tagName !== "INPUT" && ctl.open(each.id);
     const open = h(
       "button",
       {
@@ -44,7 +46,7 @@ export function makeSessions({ api, ctl, toast }) {
       open,
       h(
         "div",
-        { class: "hps-session-words" },
+        { class: "hps-session-words", onclick: openByWords },
         name,
         h("span", { class: "hps-muted" }, `${rounds} · ${ago(each.updated)}`),
       ),
