@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import urllib.error
 import urllib.request
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +15,7 @@ from PIL import Image
 from webui_runs import NEEDS_SCORER, Run, encode, pixels
 from webui_server import WebUI
 
+from lib_hps.infotext import parse_infotext
 from lib_hps.noise import NoiseRecipe
 
 pytestmark = NEEDS_SCORER
@@ -116,6 +119,11 @@ def test_changed_settings_are_recorded_and_shown(webui: WebUI) -> None:
     assert "prompt: red heart, noto style -> blue heart, noto style" in state["change"]
     assert "sampler: DDIM -> Euler a" in state["change"]
     assert len(again.shown) == 3
+    other = {"override_settings": {"sd_model_checkpoint": "tiny-sd_refiner"}, "width": 96}
+    rank(webui, id, prompt="blue heart, noto style", sampler_name="Euler a", **other)
+    assert "model: tiny-sd -> tiny-sd_refiner" in state_of(webui, id)["change"]
+    assert "width: 64 -> 96" in state_of(webui, id)["change"]
+    rank(webui, id, prompt="blue heart, noto style", sampler_name="Euler a")
     text = webui.get(f"/hps/v1/sessions/{id}/form")["infotext"]
     assert text.startswith("blue heart, noto style")
     assert f"HPS session: {id}" in text
@@ -157,3 +165,15 @@ def test_what_cannot_be_is_said(webui: WebUI) -> None:
         webui.post(f"/hps/v1/sessions/{id}/draw", {})
     assert refused.value.code == 400
     assert "Generate" in json.load(refused.value)["detail"]
+
+
+def test_the_documented_client_runs_as_it_stands(webui: WebUI, capsys: pytest.CaptureFixture[str]) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "ranking-webui.md").read_text()
+    (client,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    assert "http://127.0.0.1:7860" in client
+    exec(compile(client.replace("http://127.0.0.1:7860", webui.url), "client", "exec"), {})
+    final = parse_infotext(capsys.readouterr().out.strip())
+    assert final.settings["Hires resize"] == "128x128"
+    state = state_of(webui, final.settings["HPS session"])
+    assert [answer["round"] for answer in state["history"]] == [1, 2, 3]
+    assert state["best"]["recipe"] == final.settings["HPS noise"]

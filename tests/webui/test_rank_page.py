@@ -295,7 +295,9 @@ def test_the_held_out_scorer_warns_where_it_falls_while_the_optimised_one_rises(
     )
     id = run.info["extra_generation_params"]["HPS session"]
     history = board.webui.get(f"/hps/v1/sessions/{id}")["history"]
-    assert [answer["score"] for answer in history] == pytest.approx([-answer["holdout"] for answer in history], abs=1e-5)
+    assert [answer["score"] for answer in history] == pytest.approx(
+        [-answer["holdout"] for answer in history], abs=1e-5
+    )
     assert "tiny-holdout (held out) fell" in run.message
     page.raw.reload()
     page.raw.wait_for_timeout(3000)
