@@ -285,7 +285,7 @@ def contrary_scorer(webui: WebUI) -> str:
     tensors["text_projection"] = -tensors["text_projection"]
     save_file(tensors, folder / "contrary.safetensors", said)
     shutil.copy(source / "merges.txt.gz", folder)
-    return "contrary.safetensors"
+    return "contrary"
 
 
 def test_the_held_out_scorer_warns_where_it_falls_while_the_optimised_one_rises(board: Board, page: Page) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from modules import processing, sd_samplers, shared
+from modules import paths, processing, sd_samplers, shared
 from PIL import Image
 
 from lib_hps.board.host import Arrived, FinalOrder, Item, Order, ScorerLine, Step
@@ -150,9 +150,12 @@ class PressedHost(WebUIHost):
         yield Step(1.0)
 
     def keep(self, picture: Path) -> Path | None:
-        """Where the host has saved the winner."""
+        """Where the host has saved the winner, below its data folder where it lies there."""
         saved = getattr(self.final.image, "already_saved_as", None) if self.final else None
-        return Path(saved) if saved else None
+        if not saved:
+            return None
+        full, data = Path(saved).absolute(), Path(paths.data_path).absolute()
+        return full.relative_to(data) if full.is_relative_to(data) else full
 
 
 def _batches(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
