@@ -72,7 +72,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         images = torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2).to(device).float() / 255
     weights = next(options.work.glob("*.pt"))
     score = factory(options.arch, weights, device, dtype, options.batch[0], mode)
-    scores = score(images[: options.batch[0]])
+    scores = score(images[: options.warm_up or options.batch[0]])
     seconds = []
     for _ in range(options.repeats):
         synchronise(device)
@@ -90,8 +90,8 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
 def run_case(case: str, source: str, batch: int, work: Path, options: argparse.Namespace) -> dict[str, Any]:
     """`measure` in a fresh process; {"reason": ...} where it fails."""
     command = [sys.executable, __file__, "--case", case, "--source", source, "--batch", str(batch), "--work", str(work)]
-    for name in ("arch", "device", "dtype", "repeats"):
-        command += [f"--{name}", str(getattr(options, name))]
+    for name in ("arch", "device", "dtype", "repeats", "warm_up"):
+        command += [f"--{name.replace('_', '-')}", str(getattr(options, name))]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
     lines = done.stdout.strip().splitlines()
     if done.returncode == 0 and lines:
@@ -108,14 +108,14 @@ def table(options: argparse.Namespace, work: Path) -> list[str]:
     for source in options.sources:
         for batch in options.batch:
             for case, (_, _, sources) in CASES.items():
-                if source not in sources or case in skipped:
+                if source not in sources or case in skipped or not any(part in case for part in options.only):
                     continue
                 logging.info("%s, batch %d, %s", source, batch, case)
                 result = run_case(case, source, batch, work, options)
                 if "reason" in result:
                     skipped[case] = result["reason"]
                     continue
-                row = f"| {source} | {batch} | {case} | {result['rate']:.1f} | {result['peak_mb']:.0f} "
+                row = f"| {source} | {batch} | {case} | {result['rate']:.3g} | {result['peak_mb']:.0f} "
                 row += f"| {result['score']:.4f} |"
                 share = result["rate"] * flops_per_image(options.arch) / peak if is_gpu else 0
                 rows.append(row + (f" {share:.0%} |" if is_gpu else ""))
@@ -135,6 +135,8 @@ def main() -> None:
     parser.add_argument("--size-px", type=int, default=512)
     parser.add_argument("--format", choices=["png", "jpg", "webp"], default="png")
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--warm-up", type=int, default=0, help="pictures scored before the clock starts; 0: a batch")
+    parser.add_argument("--only", nargs="+", default=[""], metavar="TEXT", help="rows whose name holds one of these")
     parser.add_argument("--case", help=argparse.SUPPRESS)
     parser.add_argument("--source", help=argparse.SUPPRESS)
     parser.add_argument("--work", type=Path, help=argparse.SUPPRESS)
