@@ -7,17 +7,20 @@ Noises of different seeds are close to orthogonal (independent Gaussians in high
 from __future__ import annotations
 
 import math
+import operator
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from typing import Any, TypeVar
 
 from lib_hps.errors import InputError
 
 DIGITS = 4  # decimals of a written coefficient
 LARGEST_SEED = 2**32 - 1  # the WebUI's range
-_STEP = 10.0**-DIGITS
-_TERM = re.compile(r"(\+?)([0-9]{1,10})\*(-?(?:1|0?\.[0-9]{1,4}))")
+_STEPS = 10**DIGITS
+_STEP = 1 / _STEPS
+_TERM = re.compile(r"(?<!\S)(\+?)([0-9]{1,10})\*(-?(?:1|0?\.[0-9]{1,4}))(?!\S)")
 
 Noise = TypeVar("Noise")  # any array: NumPy, torch, ...
 
@@ -39,18 +42,27 @@ class NoiseRecipe:
     terms: tuple[tuple[int, float], ...]
 
     def __post_init__(self) -> None:
-        seeds = [seed for seed, _ in self.terms]
         for seed, coefficient in self.terms:
-            _check_seed(seed)
-            if not math.isfinite(coefficient) or _rounded(coefficient) != coefficient or coefficient == 0:
+            if not math.isfinite(coefficient) or round(coefficient * _STEPS) / _STEPS != coefficient:
                 raise InputError(
-                    f"The coefficient {coefficient!r} of seed {seed} is no multiple of {_STEP:g}, or is 0. "
+                    f"The coefficient {coefficient!r} of seed {seed} is no multiple of {_STEP:g}. "
                     "Make recipes with NoiseRecipe.mix, which rounds."
                 )
-        if seeds != sorted(set(seeds)):
+        self._check()
+
+    def _check(self) -> None:
+        # all but the digits, which `mix` and `parse` get right
+        seeds = [seed for seed, _ in self.terms]
+        for seed in seeds if set(map(type, seeds)) != {int} else (min(seeds), max(seeds)):
+            if type(seed) is not int or not 0 <= seed <= LARGEST_SEED:
+                raise InputError(f"{seed!r} cannot be a seed. Give a whole number from 0 to {LARGEST_SEED}.")
+        if any(map(operator.ge, seeds, seeds[1:])):
             raise InputError(f"The seeds {seeds} are not rising. Make recipes with NoiseRecipe.mix, which sorts.")
-        squares = sum(coefficient**2 for _, coefficient in self.terms)
-        if abs(squares - 1) > _norm_tolerance(len(self.terms)):
+        coefficients = [coefficient for _, coefficient in self.terms]
+        if 0 in coefficients:
+            raise InputError(f"The coefficient of seed {seeds[coefficients.index(0)]} is 0. Leave the seed out.")
+        squares = sum([coefficient * coefficient for coefficient in coefficients])
+        if abs(squares - 1) > _norm_tolerance(len(seeds)):
             raise InputError(
                 f"The coefficients of a noise recipe have the 2-norm {math.sqrt(squares):.4f}; it has to be 1. "
                 "The text may have been cut off: copy it whole."
@@ -71,11 +83,27 @@ class NoiseRecipe:
             InputError: nothing but zeros, or a number that is not finite.
         """
         items = dict(coefficients)
-        norm = math.sqrt(sum(c * c for c in items.values()))
+        norm = math.sqrt(sum([c * c for c in items.values()]))
         if not math.isfinite(norm) or norm == 0:
             raise InputError(f"Coefficients of the 2-norm {norm!r} cannot be made a noise. Give one that is not 0.")
-        rounded = {seed: _rounded(c / norm) for seed, c in items.items()}
-        return cls(tuple(sorted((int(seed), c) for seed, c in rounded.items() if c)))
+        # k / 10^4 is the very float of the digits .kkkk
+        steps = [(int(seed), round(c / norm * _STEPS)) for seed, c in items.items()]
+        return cls._written(tuple(sorted([(seed, k / _STEPS) for seed, k in steps if k])))
+
+    @classmethod
+    def _written(cls, terms: tuple[tuple[int, float], ...]) -> NoiseRecipe:
+        """Of coefficients that are known to have the written digits."""
+        recipe = object.__new__(cls)
+        object.__setattr__(recipe, "terms", terms)
+        recipe._check()
+        return recipe
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash(self.terms)
 
     @classmethod
     def parse(cls, text: str) -> NoiseRecipe:
@@ -84,32 +112,35 @@ class NoiseRecipe:
         Raises:
             InputError: it is not such a text; the first bad piece is named.
         """
-        terms: list[tuple[int, float]] = []
-        seed = 0
-        for piece in text.split():
-            match = _TERM.fullmatch(piece)
-            if match is None or (match[1] and not terms):
-                raise InputError(
-                    f"{piece[:40]!r} is no term of a noise recipe. A recipe looks like '1234567*.8 +1*-.6': "
-                    "seed*coefficient, where +n means n more than the seed before."
-                )
-            seed = int(match[2]) + (seed if match[1] else 0)
-            terms.append((seed, float(match[3])))
-        if not terms:
+        pieces, found = text.split(), _TERM.findall(text)
+        if len(found) != len(pieces) or (found and found[0][0]):
+            bad = next((piece for piece in pieces if not _TERM.fullmatch(piece)), pieces[0])
+            raise InputError(
+                f"{bad[:40]!r} is no term of a noise recipe. A recipe looks like '1234567*.8 +1*-.6': "
+                "seed*coefficient, where +n means n more than the seed before."
+            )
+        if not found:
             raise InputError("The noise recipe is empty. It looks like '1234567*.8 +1*-.6'.")
-        return cls(tuple(terms))
+        seeds, seed = [], 0
+        for plus, number, _ in found:
+            seed = seed + int(number) if plus else int(number)
+            seeds.append(seed)
+        return cls._written(tuple(zip(seeds, [float(coefficient) for _, _, coefficient in found], strict=True)))
 
     def format(self) -> str:
         """One line without commas, colons or quotes: `1234567*.8 +1*-.6`."""
-        pieces, before = [], None
-        for seed, coefficient in self.terms:
-            full = str(seed)
-            step = full if before is None else f"+{seed - before}"
-            pieces.append(f"{min(full, step, key=len)}*{_format_coefficient(coefficient)}")
-            before = seed
-        return " ".join(pieces)
+        return self._text
 
     __str__ = format
+
+    @cached_property
+    def _text(self) -> str:
+        pieces, before = [], 0
+        for seed, coefficient in self.terms:
+            full, step = str(seed), f"+{seed - before}"
+            pieces.append(f"{step if len(step) < len(full) else full}*{_format_coefficient(coefficient)}")
+            before = seed
+        return " ".join(pieces)
 
     def realise(self, draw: Callable[[int], Noise]) -> Noise:
         """The noise itself: `sum(c * draw(seed))`, summed by rising seed.
@@ -146,12 +177,17 @@ class NoiseRecipe:
         """
         cosine = self.dot(other)
         residual = dict(other.terms)
-        for seed, coefficient in self.terms:
-            residual[seed] = residual.get(seed, 0.0) - cosine * coefficient
-        length = math.sqrt(sum(c * c for c in residual.values()))
+        if cosine:
+            for seed, coefficient in self.terms:
+                residual[seed] = residual.get(seed, 0.0) - cosine * coefficient
+        length = math.sqrt(sum([c * c for c in residual.values()]))
         if length < 10 * _STEP:
             raise InputError(f"From {self} there is no direction to {other}: they lie on one line. Give another noise.")
-        return combine([(self, math.cos(angle_rad)), (_Plain(residual), math.sin(angle_rad) / length)])
+        along, across = math.cos(angle_rad), math.sin(angle_rad) / length
+        total = {seed: along * coefficient for seed, coefficient in self.terms}
+        for seed, coefficient in residual.items():
+            total[seed] = total.get(seed, 0.0) + across * coefficient
+        return NoiseRecipe.mix(total)
 
     def pruned(self, most_characters: int) -> tuple[NoiseRecipe, float]:
         """Leave the smallest terms out until the text fits.
@@ -175,18 +211,7 @@ class NoiseRecipe:
         return recipe, math.sqrt(2 - 2 * math.sqrt(max(0.0, 1 - lost))) + 2 * rounding
 
 
-@dataclass(frozen=True)
-class _Plain:
-    """Terms of any norm, for `combine`."""
-
-    coefficients: Mapping[int, float]
-
-    @property
-    def terms(self) -> Iterable[tuple[int, float]]:
-        return self.coefficients.items()
-
-
-def combine(parts: Iterable[tuple[NoiseRecipe | _Plain, float]]) -> NoiseRecipe:
+def combine(parts: Iterable[tuple[NoiseRecipe, float]]) -> NoiseRecipe:
     """The normalised weighted sum of recipes.
 
     Raises:
@@ -199,19 +224,10 @@ def combine(parts: Iterable[tuple[NoiseRecipe | _Plain, float]]) -> NoiseRecipe:
     return NoiseRecipe.mix(total)
 
 
-def _check_seed(seed: object) -> None:
-    if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed <= LARGEST_SEED:
-        raise InputError(f"{seed!r} cannot be a seed. Give a whole number from 0 to {LARGEST_SEED}.")
-
-
-def _rounded(coefficient: float) -> float:
-    # through the text, so that float(written) is this very number
-    return float(f"{coefficient:.{DIGITS}f}") + 0.0
-
-
+@lru_cache(maxsize=2 * _STEPS + 1)
 def _format_coefficient(coefficient: float) -> str:
-    text = f"{coefficient:.{DIGITS}f}".rstrip("0").rstrip(".")
-    return text.replace("0.", ".", 1) if text.lstrip("-").startswith("0.") else text
+    text = f"{coefficient:.{DIGITS}f}".rstrip("0")
+    return text[:-1] if text[-1] == "." else text.replace("0.", ".", 1)  # 1.0000 -> 1, -0.1200 -> -.12
 
 
 def _norm_tolerance(terms: int) -> float:

@@ -159,8 +159,8 @@ class Optimizer(abc.ABC):
     def _note_seeds(self, candidates: Sequence[Candidate]) -> None:
         """Seeds that a stored round used are not fresh any more."""
         for candidate in candidates:
-            for seed, _ in candidate.recipe.terms:
-                self._used = max(self._used, (seed - self.seed) % (LARGEST_SEED + 1) + 1)
+            numbers = [(seed - self.seed) % (LARGEST_SEED + 1) for seed, _ in candidate.recipe.terms]
+            self._used = max(self._used, max(numbers) + 1)
 
 
 def winner_of(done: Round, incumbent: NoiseRecipe) -> NoiseRecipe:

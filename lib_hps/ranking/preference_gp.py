@@ -15,6 +15,7 @@ Array = NDArray[np.floating]
 
 _NEWTON_STEPS = 30
 _ASCENT_STEPS = 60
+_NEWTON_STOP = 0.03  # Newton's method squares the error: what is left behind so small a step is below 1e-4
 _TOLERANCE = 1e-4
 _JITTER = 1e-6
 
@@ -32,7 +33,8 @@ class PreferenceGP:
     def __init__(self, points: Array, edges: Sequence[tuple[int, int]], *, length: float, noise: float) -> None:
         self._points, self._length = points, length
         better, worse = (np.array(side, dtype=np.intp) for side in zip(*edges, strict=True))
-        covariance = self._kernel(points @ points.T) + _JITTER * np.eye(len(points))
+        covariance = self._kernel(points @ points.T)
+        covariance.flat[:: len(points) + 1] += _JITTER
         self._alpha = _mode(covariance, better, worse, noise)  # K^-1 f
 
     def mean(self, x: Array) -> Array:
@@ -45,19 +47,20 @@ class PreferenceGP:
         Args:
             start: (s,), a unit vector.
         """
-        x, value, angle = start, self.mean(start[None])[0], 1.0
+        x, angle = start, 1.0
+        weights = self._kernel(self._points @ x) * self._alpha  # each point's share of mean(x)
         for _ in range(_ASCENT_STEPS):
-            slope = (self._kernel(self._points @ x) * self._alpha) @ self._points  # gradient, times l^2
+            slope = weights @ self._points  # gradient, times l^2
             slope -= (slope @ x) * x
             length = float(np.linalg.norm(slope))
             if length < _JITTER:
                 break
-            angle = min(1.0, 2 * angle)
+            value, angle = weights.sum(), min(1.0, 2 * angle)
             while angle > _TOLERANCE:
                 moved = np.cos(angle) * x + np.sin(angle) / length * slope
-                moved_value = self.mean(moved[None])[0]
-                if moved_value > value:
-                    x, value = moved / np.linalg.norm(moved), moved_value
+                moved_weights = self._kernel(self._points @ moved) * self._alpha
+                if moved_weights.sum() > value:
+                    x, weights = moved / np.linalg.norm(moved), moved_weights
                     break
                 angle /= 2
             else:
@@ -65,7 +68,10 @@ class PreferenceGP:
         return x
 
     def _kernel(self, cosine: Array) -> Array:
-        return np.exp((cosine - 1) / self._length**2)
+        # overwrites `cosine`
+        cosine -= 1  # in place: of large arrays the memory costs more than the arithmetic
+        cosine /= self._length**2
+        return np.exp(cosine, out=cosine)
 
 
 def _mode(covariance: Array, better: NDArray[np.intp], worse: NDArray[np.intp], noise: float) -> Array:
@@ -73,15 +79,19 @@ def _mode(covariance: Array, better: NDArray[np.intp], worse: NDArray[np.intp], 
     count = len(covariance)
     alpha: Array = np.zeros(count)
     f: Array = np.zeros(count)
+    hessian, system = np.empty((2, count, count))
     for _ in range(_NEWTON_STEPS):
         surprise = 1 / (1 + np.exp(np.clip((f[better] - f[worse]) / noise, -30, 30)))  # 1 - P(answer)
         gradient = np.bincount(better, surprise, count) - np.bincount(worse, surprise, count)
         curvature = surprise * (1 - surprise) / noise**2
-        hessian = np.diag(np.bincount(better, curvature, count) + np.bincount(worse, curvature, count))
+        hessian.fill(0)
+        hessian.flat[:: count + 1] = np.bincount(better, curvature, count) + np.bincount(worse, curvature, count)
         np.subtract.at(hessian, (better, worse), curvature)
         np.subtract.at(hessian, (worse, better), curvature)
-        alpha = np.linalg.solve(np.eye(count) + hessian @ covariance, hessian @ f + gradient / noise)
+        np.matmul(hessian, covariance, out=system)
+        system.flat[:: count + 1] += 1
+        alpha = np.linalg.solve(system, hessian @ f + gradient / noise)
         before, f = f, covariance @ alpha
-        if np.abs(f - before).max() < _TOLERANCE:
+        if np.abs(f - before).max() < _NEWTON_STOP:
             break
     return alpha
