@@ -30,9 +30,7 @@ class Options:
     """
 
     scorer: str = _option("hps-v2.1", "Scorer", "who judges; downloaded at first use")
-    candidates: int = _option(
-        0, "Candidates", "how many to generate; 0: batch count x size", minimum=0, maximum=256, step=1
-    )
+    candidates: int = _option(0, "Candidates", "to generate; 0: batch count x size", minimum=0, maximum=256, step=1)
     keep: int = _option(0, "Keep the best", "0: keep all that pass", minimum=0, maximum=64, step=1)
     minimum_kind: str = _option("None", "Minimum", "what a picture must reach", choices=tuple(MINIMUM_KINDS))
     minimum: float = _option(0.0, "Minimum value", "a score of this scorer, or a percentile 0 to 100")
