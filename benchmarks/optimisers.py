@@ -215,8 +215,9 @@ def plot(results: dict[str, np.ndarray], title: str, file: Path) -> None:
     figure, axes = pyplot.subplots(figsize=(7, 4))
     for name, curves in results.items():
         mean, half = curves.mean(0), 1.96 * curves.std(0) / len(curves) ** 0.5
-        axes.plot(BUDGETS, mean, marker="o", label=name)
-        axes.fill_between(BUDGETS, mean - half, mean + half, alpha=0.15)
+        budgets = BUDGETS[: len(mean)]
+        axes.plot(budgets, mean, marker="o", label=name)
+        axes.fill_between(budgets, mean - half, mean + half, alpha=0.15)
     axes.set(xscale="log", xlabel="pictures", ylabel="gain, standard deviations of random pictures", title=title)
     axes.set_xticks(BUDGETS, [str(budget) for budget in BUDGETS])
     axes.legend()
@@ -228,7 +229,9 @@ def main() -> None:
     parser.add_argument("part", choices=["simulated", "landscapes", "tiny-sd", "cost"])
     parser.add_argument("--repeats", type=int, default=10)
     parser.add_argument("--flip", type=float, default=0.0, help="probability that a pair is answered the wrong way")
+    parser.add_argument("--most", type=int, default=BUDGETS[-1], help="of tiny-sd: the largest number of pictures")
     parser.add_argument("--plot", type=Path)
+    parser.add_argument("--work", type=Path, help="of tiny-sd: keeps scores, so that a stopped run goes on")
     arguments = parser.parse_args()
     if arguments.part == "cost":
         cost()
@@ -241,7 +244,8 @@ def main() -> None:
         else:
             from optimiser_pictures import pictures
 
-            results = pictures(arguments.repeats, arguments.flip)
+            budgets = [budget for budget in BUDGETS if budget <= arguments.most]
+            results = pictures(arguments.repeats, arguments.flip, budgets, arguments.work)
         if arguments.plot:
             plot(results, f"{arguments.part}, {100 * arguments.flip:.0f} % wrong answers", arguments.plot)
 

@@ -8,12 +8,22 @@ from typing import Any
 from torch import nn
 
 from .emoji import STYLES
+from .rater import TEMPERATURE
 
 _TEMPLATES = Path(__file__).with_name("cards")
 
 
-def write_scorer_card(name: str, figures: dict[str, float], folder: Path) -> None:
-    (folder / "README.md").write_text((_TEMPLATES / f"{name}.md").read_text().format_map(figures))
+def write_scorer_card(name: str, figures: dict[str, Any], folder: Path) -> None:
+    """`figures`: shares "name among 20, before" and "choice of 8, before", correlations "rater, before" and "other,
+    before" as (mean, half the interval), and the same for "after"."""
+    said: dict[str, Any] = {"temperature": TEMPERATURE}
+    for moment in ("before", "after"):
+        said[f"name {moment}"] = f"{figures[f'name among 20, {moment}']:.1%}"
+        said[f"choice {moment}"] = f"{figures[f'choice of 8, {moment}']:.1%}"
+        for other in ("rater", "other"):
+            mean, half = figures[f"{other}, {moment}"]
+            said[f"{other} {moment}"] = f"{mean:.2f} ± {half:.2f}"
+    (folder / "README.md").write_text((_TEMPLATES / f"{name}.md").read_text().format_map(said))
 
 
 def write_tiny_sd_card(

@@ -58,12 +58,12 @@ def recipes(vocab_size: int) -> list[Recipe]:
         Recipe(
             "tiny-hps", hps, 11, False, False,
             Stage("tiny-hps", steps=1400, lr=1e-3, weight_decay=0.1),
-            Stage("tiny-hps-choices", steps=250, lr=1e-4, warmup=50),
+            Stage("tiny-hps-choices", steps=222, lr=5e-4, warmup=30),
         ),
         Recipe(
             "tiny-holdout", holdout, 12, True, True,
             Stage("tiny-holdout", steps=1600, lr=1.5e-3, weight_decay=0.05),
-            Stage("tiny-holdout-choices", steps=250, lr=1.5e-4, warmup=50),
+            Stage("tiny-holdout-choices", steps=501, lr=1e-3, warmup=30),
         ),
     ]  # fmt: skip
 
@@ -81,25 +81,39 @@ def train_contrastive(
     rgba = premultiply(pictures.reshape(-1, *pictures.shape[2:]))
 
     def loss_of(generator: torch.Generator) -> torch.Tensor:
-        images, said, match = draw_pairs(emoji, rgba, generator)
-        if recipe.rough:
-            images = roughen(images, generator)
-        with torch.autocast(device().type, dtype=torch.bfloat16):
-            seen, read, scale = model(normalise(images).to(device()), tokenizer(said).to(device()))
-        cosine = seen.float() @ read.float().T
-        loss = _sigmoid_loss if recipe.sigmoid_loss else softmax_loss
-        return loss(cosine * scale.clamp(max=100), match.to(device()))
+        return naming_loss(recipe, model, emoji, rgba, tokenizer, generator)
 
     return train(recipe.contrastive, model, loss_of, folder)
 
 
+def naming_loss(
+    recipe: Recipe,
+    model: Clip,
+    emoji: list[Emoji],
+    rgba: torch.Tensor,
+    tokenizer: Tokenizer,
+    generator: torch.Generator,
+    *,
+    count: int = EMOJI_A_BATCH,
+) -> torch.Tensor:
+    """Contrastive loss of a fresh batch: `count` emoji in two styles each; `rgba` as `draw_pairs` takes it."""
+    images, said, match = draw_pairs(emoji, rgba, generator, count=count)
+    if recipe.rough:
+        images = roughen(images, generator)
+    with torch.autocast(device().type, dtype=torch.bfloat16):
+        seen, read, scale = model(normalise(images).to(device()), tokenizer(said).to(device()))
+    cosine = seen.float() @ read.float().T
+    loss = _sigmoid_loss if recipe.sigmoid_loss else softmax_loss
+    return loss(cosine * scale.clamp(max=100), match.to(device()))
+
+
 def draw_pairs(
-    emoji: list[Emoji], rgba: torch.Tensor, generator: torch.Generator
+    emoji: list[Emoji], rgba: torch.Tensor, generator: torch.Generator, *, count: int = EMOJI_A_BATCH
 ) -> tuple[torch.Tensor, list[str], torch.Tensor]:
     """Pictures (N, 3, H, W), N captions, and which belong together (N, N): the same emoji on the same background, and
     the caption says the picture's style or none."""
-    which = torch.randperm(len(emoji), generator=generator)[:EMOJI_A_BATCH].repeat(2)
-    first = torch.randint(len(STYLES), (EMOJI_A_BATCH,), generator=generator)
+    which = torch.randperm(len(emoji), generator=generator)[:count].repeat(2)
+    first = torch.randint(len(STYLES), (count,), generator=generator)
     styles = torch.cat([first, (first + 1) % len(STYLES)])
     shown = draw_backgrounds(len(which), generator)
     images = compose(rgba[which * len(STYLES) + styles], shown, generator, scale=(0.7, 1.1))
@@ -108,6 +122,19 @@ def draw_pairs(
     silent = torch.tensor(["style" not in text for text in said])  # (captions,)
     match = (which[:, None] == which) & (shown[:, None] == shown) & (silent | (styles[:, None] == styles))
     return images, said, match
+
+
+def cosines(model: Clip, tokenizer: Tokenizer) -> Callable[[torch.Tensor, list[str]], torch.Tensor]:
+    """Of pictures (N, 3, H, W) in -1..1 and M texts: (N, M)."""
+
+    @torch.no_grad()
+    def score(images: torch.Tensor, texts: list[str]) -> torch.Tensor:
+        read = torch.cat([model.encode_text(tokenizer(texts[i : i + 256])) for i in range(0, len(texts), 256)])
+        seen = torch.cat([model.encode_image(normalise(chunk)) for chunk in images.split(128)])
+        read, seen = (F.normalize(t.float(), dim=-1) for t in (read, seen))
+        return seen @ read.T
+
+    return score
 
 
 @torch.no_grad()

@@ -5,13 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file
 
 from lib_hps.files import atomic_write
 from lib_hps.scoring.classifier_file import ScorerCard, write_classifier
-from lib_hps.scoring.clip.model import Clip
+from lib_hps.scoring.clip.model import Clip, build
 
 from .captions import write_open_clip_merges
 from .contrastive import Recipe
+from .loop import device
 
 
 def publish_scorer(recipe: Recipe, model: Clip, merges: list[tuple[str, str]], folder: Path) -> None:
@@ -19,8 +21,15 @@ def publish_scorer(recipe: Recipe, model: Clip, merges: list[tuple[str, str]], f
     folder.mkdir(parents=True, exist_ok=True)
     write_open_clip_merges(merges, folder / "merges.txt.gz")
     tensors = {k: v.detach().cpu().half() for k, v in model.state_dict().items()}
-    card = ScorerCard(name=recipe.name, version="1", preprocess="crop", tokenizer="merges.txt.gz")
+    card = ScorerCard(name=recipe.name, version="2", preprocess="crop", tokenizer="merges.txt.gz")
     write_classifier(folder / "model.safetensors", tensors, config=recipe.config, card=card)
     if recipe.name == "tiny-hps":
         with atomic_write(folder / "hpc.pt") as stream:
             torch.save({"state_dict": tensors}, stream)
+
+
+def published_scorer(recipe: Recipe, folder: Path) -> Clip:
+    """The scorer that `publish_scorer` wrote into `folder`, to be trained further."""
+    model = build(recipe.config, seed=recipe.seed)
+    model.load_state_dict({k: v.float() for k, v in load_file(folder / "model.safetensors").items()})
+    return model.to(device()).eval()

@@ -1,9 +1,11 @@
 """Makes the bundled tiny models from scratch.
 
     python -m tools.tiny_models.train --work DIR --out lib_hps/bundled --docs docs
+    python -m tools.tiny_models.train --work DIR --out lib_hps/bundled --published lib_hps/bundled
 
-Downloads the emoji once (with npm), then trains stage by stage; a killed run goes on where it was. Without a GPU it is
-meant for two CPU cores with bfloat16 instructions; README.md beside this file gives times.
+The second line takes tiny-sd as it is published and lets the published scorers go on learning from choices. Downloads
+the emoji once (with npm), then trains stage by stage; a killed run goes on where it was. Without a GPU it is meant for
+two CPU cores with bfloat16 instructions; README.md beside this file gives times.
 """
 
 from __future__ import annotations
@@ -24,28 +26,32 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True, help="folder for downloads, checkpoints and figures")
     parser.add_argument("--out", type=Path, help="where the finished models go (left out: train only)")
     parser.add_argument("--docs", type=Path, help="where the contact sheet goes")
+    parser.add_argument("--published", type=Path, help="take tiny-sd and the scorers' start from this folder")
     parser.add_argument("--until", choices=STAGES, default=STAGES[-1], help="stop behind this stage")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     arguments.work.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(2 if not torch.cuda.is_available() else torch.get_num_threads())
-    run = Run(arguments.work)
+    run = Run(arguments.work, arguments.published)
     for stage in STAGES[: STAGES.index(arguments.until) + 1]:
+        if arguments.published and stage in OF_TINY_SD:
+            continue
         log.info("stage %s", stage)
         getattr(run, stage)()
-    if arguments.docs:
+    if arguments.docs and not arguments.published:
         run.publish_sheet(arguments.docs)
     if arguments.out:
         run.publish(arguments.out)
 
 
-STAGES = ["autoencoder", "text", "diffusion", "sharpening", "judging", "scorers", "choosing"]
+OF_TINY_SD = ["autoencoder", "text", "diffusion", "sharpening", "judging"]
+STAGES = [*OF_TINY_SD, "scorers", "drawing", "choosing"]
 
 
 class Run:
     """The stages in order; each keeps its result on disk and in this object."""
 
-    def __init__(self, work: Path) -> None:
+    def __init__(self, work: Path, published: Path | None = None) -> None:
         from transformers import CLIPTokenizer
 
         from lib_hps.scoring.clip.tokenizer import Tokenizer
@@ -53,7 +59,7 @@ class Run:
         from .captions import corpus, learn_merges, write_clip_tokenizer, write_open_clip_merges
         from .emoji import load_emoji
 
-        self.work = work
+        self.work, self.published = work, published
         self.emoji, self.pictures = load_emoji(work)
         merges = work / "merges.json"
         if not merges.exists():
@@ -90,9 +96,9 @@ class Run:
         from .evaluate import judge_generated, judge_real
         from .judge import train_judge
 
-        self.judge = train_judge(self.emoji, self.pictures, self.work)
-        shares, self.sheets = judge_generated(self.model, self.vae, self.tokenizer, self.judge, self.emoji)
-        real = {s: judge_real(self.judge, self.emoji, self.pictures, i) for i, s in enumerate(STYLES)}
+        judge = train_judge(self.emoji, self.pictures, self.work)
+        shares, self.sheets = judge_generated(self.model, self.vae, self.tokenizer, judge, self.emoji)
+        real = {s: judge_real(judge, self.emoji, self.pictures, i) for i, s in enumerate(STYLES)}
         self.figures["tiny-sd"] = {"generated": shares, "real": real}
         self._note()
         unseen = {}
@@ -103,37 +109,71 @@ class Run:
         self._note()
 
     def scorers(self) -> None:
-        from .contrastive import normalise, recipes, retrieval_accuracy, train_contrastive
+        from .contrastive import recipes, train_contrastive
+        from .publish import published_scorer
 
         self.scorer_models = {}
         for recipe in recipes(len(self.tokenizer)):
-            model = train_contrastive(recipe, self.emoji, self.pictures, self.clip_tokenizer, self.work)
-
-            def cosines(images: torch.Tensor, texts: list[str], model: torch.nn.Module = model) -> torch.Tensor:
-                with torch.no_grad():
-                    read = torch.cat(
-                        [model.encode_text(self.clip_tokenizer(texts[i : i + 256])) for i in range(0, len(texts), 256)]
-                    )
-                    seen = torch.cat([model.encode_image(normalise(chunk)) for chunk in images.split(128)])
-                read, seen = (torch.nn.functional.normalize(t.float(), dim=-1) for t in (read, seen))
-                return seen @ read.T
-
-            self.figures[recipe.name] = {"name among 20": retrieval_accuracy(cosines, self.emoji, self.pictures)}
+            if self.published:
+                model = published_scorer(recipe, self.published / recipe.name)
+            else:
+                model = train_contrastive(recipe, self.emoji, self.pictures, self.clip_tokenizer, self.work)
             self.scorer_models[recipe.name] = (recipe, model)
-        self._note()
+            self._measure(recipe.name, "before")
+
+    def drawing(self) -> None:
+        from . import rater
+        from .augment import premultiply
+        from .choices import ChoiceSource, Drawn
+        from .drawn import draw_for, split_emoji
+        from .judge import train_judge
+
+        judge = train_judge(self.emoji, self.pictures, self.work)
+        checkpoint = self._tiny_sd()
+        rgba = premultiply(self.pictures.reshape(-1, *self.pictures.shape[2:]))
+        self.sources, self.drawn = {}, {}
+        for side, rows in split_emoji(self.emoji).items():
+            asked, prompts, pictures = draw_for(side, self.emoji, checkpoint, self.work)
+            images = rater.to_images(pictures)
+            self.drawn[side] = Drawn(prompts, pictures, rater.fit(judge, images, asked), rater.Standards.of(images))
+            learned = None if side == "unseen" else self.drawn[side]
+            self.sources[side] = ChoiceSource(self.emoji, rgba, rows, learned)
 
     def choosing(self) -> None:
-        from .choices import ChoiceSource, choice_accuracy, train_on_choices
-        from .rated import rated_pictures
+        from .agreement import scores_of, within_prompts
+        from .choices import choice_accuracy, train_on_choices
 
-        generated = rated_pictures(self.model, self.vae, self.tokenizer, self.judge, self.emoji, self.work)
-        for name, (recipe, model) in self.scorer_models.items():
-            source = ChoiceSource(recipe, self.emoji, self.pictures, generated if name == "tiny-hps" else None)
-            figures = self.figures[name]
-            figures["choice of 4, before"] = choice_accuracy(model, source, self.clip_tokenizer)
-            train_on_choices(recipe, model, source, self.clip_tokenizer, self.work)
-            figures["choice of 4, after"] = choice_accuracy(model, source, self.clip_tokenizer)
+        scores, unseen = {}, self.drawn["unseen"]
+        for moment in ("before", "after"):
+            for name, (recipe, model) in self.scorer_models.items():
+                if moment == "after":
+                    train_on_choices(recipe, model, self.sources[name], self.clip_tokenizer, self.work)
+                    self._measure(name, moment)
+                scores[name] = scores_of(model, self.clip_tokenizer, unseen)
+                self.figures[name] |= {
+                    f"choice of 8, {moment}": choice_accuracy(model, self.sources["unseen"], self.clip_tokenizer),
+                    f"rater, {moment}": within_prompts(scores[name], unseen.utility.numpy()),
+                }
+            both = within_prompts(*scores.values())
+            for name in self.scorer_models:
+                self.figures[name][f"other, {moment}"] = both
+            self._note()
+
+    def _measure(self, name: str, moment: str) -> None:
+        from .contrastive import cosines, retrieval_accuracy
+
+        _, model = self.scorer_models[name]
+        named = retrieval_accuracy(cosines(model, self.clip_tokenizer), self.emoji, self.pictures)
+        self.figures.setdefault(name, {})[f"name among 20, {moment}"] = named
         self._note()
+
+    def _tiny_sd(self) -> Path:
+        """The checkpoint that draws: the published one, or what was trained here, in the form that is published."""
+        from .export import export_tiny_sd
+
+        if self.published:
+            return self.published / "tiny-sd" / "tiny-sd.safetensors"
+        return export_tiny_sd(self.model.unet, self.vae, self.model.text, self.merges, self.work / "tiny-sd")
 
     def publish_sheet(self, docs: Path) -> None:
         from .evaluate import contact_sheet
@@ -146,10 +186,11 @@ class Run:
         from .export import export_tiny_sd
         from .publish import publish_scorer
 
-        parts = {"unet": self.model.unet, "vae": self.vae, "text": self.model.text}
-        export_tiny_sd(**parts, merges=self.merges, folder=out / "tiny-sd")
-        facts = {"vocabulary": len(self.tokenizer), "count": len(self.emoji), "cfg": CFG, "steps": STEPS}
-        write_tiny_sd_card(self.figures["tiny-sd"], parts, facts, out / "tiny-sd")
+        if not self.published:
+            parts = {"unet": self.model.unet, "vae": self.vae, "text": self.model.text}
+            export_tiny_sd(**parts, merges=self.merges, folder=out / "tiny-sd")
+            facts = {"vocabulary": len(self.tokenizer), "count": len(self.emoji), "cfg": CFG, "steps": STEPS}
+            write_tiny_sd_card(self.figures["tiny-sd"], parts, facts, out / "tiny-sd")
         for name, (recipe, model) in self.scorer_models.items():
             publish_scorer(recipe, model, self.merges, out / name)
             write_scorer_card(name, self.figures[name], out / name)
