@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--sampler", help="sampler, as the WebUI calls it; a deterministic one is best")
     add("--cfg", type=float, help="guidance scale")
     add("--size", metavar="WxH", help="pixels, such as 512x768")
-    add("--checkpoint", type=Path, metavar="FILE", help="an SD1 or SDXL single file (default: the bundled tiny-sd)")
+    add("--checkpoint", type=Path, metavar="FILE", help="an SD1, SD2 or SDXL file (default: the bundled tiny-sd)")
     add(
         "--out",
         type=Path,

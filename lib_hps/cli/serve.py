@@ -39,7 +39,7 @@ def add_page_arguments(parser: argparse.ArgumentParser) -> None:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""
     parser.add_argument(
-        "--checkpoint", type=Path, required=True, metavar="FILE", help="an SD1 or SDXL single file (.safetensors)"
+        "--checkpoint", type=Path, required=True, metavar="FILE", help="an SD1, SD2 or SDXL single file (.safetensors)"
     )
     add_page_arguments(parser)
 

@@ -55,6 +55,32 @@ SD1: Config = {
     }
 }
 
+SD2: Config = {
+    "model": {
+        "params": {
+            "linear_start": 0.00085,
+            "linear_end": 0.0120,
+            "timesteps": 1000,
+            "image_size": 64,
+            "scale_factor": 0.18215,
+            "unet_config": {
+                "params": {
+                    **_UNET,
+                    "attention_resolutions": [4, 2, 1],
+                    "channel_mult": [1, 2, 4, 4],
+                    "num_head_channels": 64,
+                    "use_linear_in_transformer": True,
+                    "transformer_depth": 1,
+                    "context_dim": 1024,
+                }
+            },
+            "first_stage_config": _FIRST_STAGE,
+            "cond_stage_config": {"params": {"layer": "penultimate"}},
+        }
+    }
+}
+SD2_V_SIDE = 96  # latent side of the files that predict v (768 px)
+
 SDXL: Config = {
     "model": {
         "params": {
@@ -99,6 +125,16 @@ CLIP_L: Config = {
     "projection_dim": 768,
     "pad_token_id": 49407,
 }
+CLIP_H: Config = {
+    **_CLIP,
+    "hidden_size": 1024,
+    "intermediate_size": 4096,
+    "num_hidden_layers": 24,
+    "num_attention_heads": 16,
+    "hidden_act": "gelu",
+    "projection_dim": 1024,
+    "pad_token_id": 0,
+}
 CLIP_BIG_G: Config = {
     **_CLIP,
     "hidden_size": 1280,
@@ -111,8 +147,10 @@ CLIP_BIG_G: Config = {
 }
 
 # how latents look without a VAE: rows are latent channels, columns R, G, B in -1..1 ("Approx cheap")
+_SD_RGB = [[0.298, 0.207, 0.208], [0.187, 0.286, 0.173], [-0.158, 0.189, 0.264], [-0.184, -0.271, -0.473]]
 LATENT_RGB: dict[str, list[list[float]]] = {
-    "sd1": [[0.298, 0.207, 0.208], [0.187, 0.286, 0.173], [-0.158, 0.189, 0.264], [-0.184, -0.271, -0.473]],
+    "sd1": _SD_RGB,
+    "sd2": _SD_RGB,
     "sdxl": [
         [0.3448, 0.4168, 0.4395],
         [-0.1953, -0.0290, 0.0250],

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from lib_hps.diffusion.architectures import SD1, SDXL, Config
+from lib_hps.diffusion.architectures import SD1, SD2, SDXL, Config
 from lib_hps.errors import WeightsError
 
 if TYPE_CHECKING:
     import torch
 
-Family = Literal["sd1", "sdxl"]
+Family = Literal["sd1", "sd2", "sdxl"]
+_STANDARD = {"sd1": SD1, "sd2": SD2, "sdxl": SDXL}
 
 
 @dataclass(frozen=True)
@@ -39,17 +40,17 @@ def read_checkpoint(path: Path) -> Checkpoint:
     """Read `.safetensors`, or `.ckpt`/`.pt` through `torch.load(weights_only=True)`, and the `.yaml` of the same stem.
 
     Raises:
-        WeightsError: missing, damaged, holding code, or of a family other than SD1 and SDXL.
+        WeightsError: missing, damaged, holding code, or of a family other than SD1, SD2 and SDXL.
     """
     if not path.is_file():
         raise WeightsError(
-            f"There is no checkpoint {path}. Give the path of a .safetensors file of Stable Diffusion 1 or SDXL."
+            f"There is no checkpoint {path}. Give the path of a .safetensors file of Stable Diffusion 1, 2 or XL."
         )
     weights = read_weights(path)
     family = _family(path, weights)
     config_path = path.with_suffix(".yaml")
     has_own_config = config_path.is_file()
-    config = _read_config(config_path) if has_own_config else {"sd1": SD1, "sdxl": SDXL}[family]
+    config = _read_config(config_path) if has_own_config else _STANDARD[family]
     return Checkpoint(path, weights, family, config, has_own_config)
 
 
@@ -84,7 +85,7 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
         found = found["state_dict"]
     if not isinstance(found, dict):
         raise WeightsError(
-            f"{path} holds a {type(found).__name__}, not named weights. Give a checkpoint of SD1 or SDXL."
+            f"{path} holds a {type(found).__name__}, not named weights. Give a checkpoint of SD1, SD2 or SDXL."
         )
     return {key: value for key, value in found.items() if isinstance(key, str) and isinstance(value, torch.Tensor)}
 
@@ -101,8 +102,10 @@ def _family(path: Path, weights: dict[str, torch.Tensor]) -> Family:
         return "sdxl"
     if any(key.startswith("cond_stage_model.transformer.") for key in weights):
         return "sd1"
+    if any(key.startswith("cond_stage_model.model.transformer.") for key in weights):
+        return "sd2"
     raise WeightsError(
-        f"{path} has no text encoder of SD1 or SDXL (SD2 and the SDXL refiner are not supported). Choose another one."
+        f"{path} has no text encoder of SD1, SD2 or SDXL (the SDXL refiner is not supported). Choose another one."
     )
 
 

@@ -21,7 +21,7 @@ class Decoder:
 
     Args:
         vae: diffusers' AutoencoderKL.
-        family: "sd1" or "sdxl": the colours of its latents.
+        family: "sd1", "sd2" or "sdxl": the colours of its latents.
     """
 
     def __init__(self, vae: Any, *, family: str) -> None:

@@ -70,5 +70,7 @@ class Denoiser:
             )[0].float()
         if not self._is_v:
             return out
-        a_t = self._schedule.alphas_cumprod.to(x.device)[t.round().long()]
+        a_t = 1 / (
+            1 + self._schedule.t_to_sigma(t.cpu().float()).to(x.device) ** 2
+        )  # between two training steps as well
         return a_t.sqrt() * out + (1 - a_t).sqrt() * x  # v prediction to eps (Salimans & Ho 2022)

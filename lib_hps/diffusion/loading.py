@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lib_hps.diffusion.architectures import CLIP_BIG_G, CLIP_L, Config
+from lib_hps.diffusion.architectures import CLIP_BIG_G, CLIP_H, CLIP_L, SD2_V_SIDE, Config
 from lib_hps.diffusion.checkpoint import Checkpoint
 from lib_hps.errors import InputError, WeightsError
 from lib_hps.files import inside
@@ -65,10 +65,17 @@ def _from_single_file(cls: Any, checkpoint: Checkpoint, prefix: str, dtype: torc
 
 
 def load_text_towers(checkpoint: Checkpoint, dtype: torch.dtype) -> list[TextTower]:
-    """One tower for SD1, two for SDXL (CLIP-L and OpenCLIP-bigG, or what a yaml and folders beside the file say)."""
+    """One tower for SD1 and SD2, two for SDXL: CLIP-L, OpenCLIP-H, CLIP-L and OpenCLIP-bigG.
+
+    Others where a yaml and folders beside the file say so.
+    """
+    stage = _params(checkpoint).get("cond_stage_config", {})
     if checkpoint.family == "sd1":
-        stage = _params(checkpoint).get("cond_stage_config", {})
         return [_tower(checkpoint, "cond_stage_model.transformer.", stage, CLIP_L, dtype)]
+    if checkpoint.family == "sd2":
+        # what the UNet sees is the last but one layer under the final norm: the last layer is never run
+        unused = int((stage.get("params") or {}).get("layer", "penultimate") == "penultimate")
+        return [_tower(checkpoint, "cond_stage_model.model.", stage, CLIP_H, dtype, unused=unused)]
     stages = _params(checkpoint).get("conditioner_config", {}).get("params", {}).get("emb_models", [{}, {}])
     return [
         _tower(checkpoint, "conditioner.embedders.0.transformer.", stages[0], CLIP_L, dtype),
@@ -76,24 +83,47 @@ def load_text_towers(checkpoint: Checkpoint, dtype: torch.dtype) -> list[TextTow
     ]
 
 
+def prediction(checkpoint: Checkpoint, unet: Any) -> tuple[Config, bool]:
+    """The model's own parameters, and whether it predicts v (Salimans & Ho 2022) in place of eps.
+
+    A yaml or a key "v_pred" says it. An SD2 file without a yaml is asked, as the WebUI does (sd_models_config.py): at
+    the last time step v is about -x.
+    """
+    import torch
+
+    params = _params(checkpoint)
+    if "parameterization" in params or "v_pred" in checkpoint.weights:
+        return params, params.get("parameterization") == "v" or "v_pred" in checkpoint.weights
+    if checkpoint.family != "sd2" or checkpoint.has_own_config:
+        return params, False
+    x = torch.full((1, unet.config.in_channels, 8, 8), 0.5, device=unet.device, dtype=unet.dtype)
+    context = torch.full((1, 2, unet.config.cross_attention_dim), 0.5, device=unet.device, dtype=unet.dtype)
+    with torch.no_grad():
+        out = unet(x, torch.tensor([999], device=unet.device), encoder_hidden_states=context, return_dict=False)[0]
+    is_v = float((out - x).mean()) < -1
+    return {**params, "image_size": SD2_V_SIDE} if is_v else params, is_v
+
+
 def _params(checkpoint: Checkpoint) -> Config:
     return checkpoint.config["model"]["params"]
 
 
-def _tower(checkpoint: Checkpoint, prefix: str, stage: Config, standard: Config, dtype: torch.dtype) -> TextTower:
+def _tower(
+    checkpoint: Checkpoint, prefix: str, stage: Config, standard: Config, dtype: torch.dtype, *, unused: int = 0
+) -> TextTower:
     from lib_hps.diffusion.tokens import Tokenizer
 
     folder = _folder_beside(checkpoint, stage)
     config = _read_json(folder / "config.json") if folder else standard
+    config = {**config, "num_hidden_layers": config["num_hidden_layers"] - unused}
     weights = {key[len(prefix) :]: value for key, value in checkpoint.weights.items() if key.startswith(prefix)}
     if "token_embedding.weight" in weights:  # open_clip's names
         weights = _from_open_clip(weights)
-    model = _clip_text_model(checkpoint.path, config, weights, has_projection="text_projection.weight" in weights).to(
-        dtype
-    )
-    return TextTower(
-        model, Tokenizer.from_folder(folder) if folder else Tokenizer.standard(pad_id=standard["pad_token_id"])
-    )
+    has_projection = checkpoint.family == "sdxl" and "text_projection.weight" in weights
+    model = _clip_text_model(checkpoint.path, config, weights, has_projection=has_projection).to(dtype)
+    if folder and (folder / "vocab.json").is_file():
+        return TextTower(model, Tokenizer.from_folder(folder))
+    return TextTower(model, Tokenizer.standard(pad_id=standard["pad_token_id"]))
 
 
 def _folder_beside(checkpoint: Checkpoint, stage: Config) -> Path | None:

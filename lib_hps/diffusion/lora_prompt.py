@@ -20,11 +20,12 @@ class LoraFolder:
     """A folder of LoRA files, searched with the folders in it, as the WebUI's models/Lora.
 
     Args:
-        path: None for no folder: then a prompt may ask for no LoRA.
+        path: None for no folder.
+        files: known by these names, wherever they lie.
     """
 
-    def __init__(self, path: Path | None) -> None:
-        self._path = path
+    def __init__(self, path: Path | None, files: Mapping[str, Path] | None = None) -> None:
+        self._path, self._named = path, dict(files or {})
         self._hashes: dict[tuple[Path, int], str] = {}
 
     def read(self, prompt: str) -> tuple[str, tuple[LoraUse, ...]]:
@@ -61,6 +62,8 @@ class LoraFolder:
         Raises:
             InputError: there is none.
         """
+        if name in self._named:
+            return self._named[name]
         if self._path is None:
             raise InputError(f"The prompt asks for the LoRA {name!r}, but no folder of LoRAs was given (--lora-dir).")
         files = sorted(path for path in self._path.rglob("*") if path.suffix.lower() in _SUFFIXES)

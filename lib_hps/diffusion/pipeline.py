@@ -1,8 +1,8 @@
-"""Text to image on any SD1 or SDXL single file, offline, with a look in and a way out at every step."""
+"""Text to image on any SD1, SD2 or SDXL single file, offline, with a look in and a way out at every step."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -50,6 +50,7 @@ class Pipeline:
         config: Config,
         is_v: bool,
         lora_dir: Path | None = None,
+        lora_files: Mapping[str, Path] | None = None,
     ) -> None:
         self._path, self._unet, self._decoder, self._towers, self.family = path, unet, decoder, towers, family
         self._schedule = NoiseSchedule(
@@ -57,7 +58,7 @@ class Pipeline:
         )
         self.loras = LoraModel(unet, [tower.model for tower in towers])
         denoiser = Denoiser(unet, self._schedule, is_v=is_v)
-        self._guide = Guide(towers, denoiser, self.loras, LoraFolder(lora_dir))
+        self._guide = Guide(towers, denoiser, self.loras, LoraFolder(lora_dir, lora_files))
         self.native_side_px = 8 * int(config.get("image_size", 128 if family == "sdxl" else 64))
         self.name = path.stem
         self.device: torch.device = unet.device
@@ -202,32 +203,37 @@ class Pipeline:
 
 
 def load_pipeline(
-    checkpoint: Path, device: str = "auto", dtype: str = "auto", *, lora_dir: Path | None = None
+    checkpoint: Path,
+    device: str = "auto",
+    dtype: str = "auto",
+    *,
+    lora_dir: Path | None = None,
+    lora_files: Mapping[str, Path] | None = None,
 ) -> Pipeline:
-    """Load an SD1 or SDXL single file; a yaml of the same stem beside it describes one of another size.
+    """Load an SD1, SD2 or SDXL single file; a yaml of the same stem beside it describes one of another size.
 
     Args:
         checkpoint: `.safetensors`, or `.ckpt` that holds nothing but weights.
         device: "auto", "cpu", "cuda", "cuda:1", "mps".
         dtype: "auto" (float16 on a GPU, float32 on the CPU), "float32", "float16" or "bfloat16".
         lora_dir: where `<lora:name:1>` in a prompt is looked for.
+        lora_files: files that have a name of their own there.
 
     Raises:
         WeightsError: the file cannot be used; the message says why.
         InputError: no such device or dtype.
     """
     from lib_hps.diffusion.devices import choose_dtype, quiet_diffusers
-    from lib_hps.diffusion.loading import TextTower, load_text_towers, load_unet, load_vae
+    from lib_hps.diffusion.loading import TextTower, load_text_towers, load_unet, load_vae, prediction
     from lib_hps.scoring.device import resolve_device
 
     where = resolve_device(device)
     precision = choose_dtype(dtype, where)
     read = read_checkpoint(Path(checkpoint))
-    params = read.config["model"]["params"]
-    is_v = params.get("parameterization", "eps") == "v" or "v_pred" in read.weights
     with quiet_diffusers():
         decoder = Decoder(load_vae(read, precision).to(where), family=read.family)
         unet = load_unet(read, precision).to(where)
+    params, is_v = prediction(read, unet)
     towers = [TextTower(tower.model.to(where), tower.tokenizer) for tower in load_text_towers(read, precision)]
     return Pipeline(
         Path(checkpoint),
@@ -238,4 +244,5 @@ def load_pipeline(
         config=params,
         is_v=is_v,
         lora_dir=lora_dir,
+        lora_files=lora_files,
     )
