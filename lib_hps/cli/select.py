@@ -14,21 +14,25 @@ from lib_hps.errors import InputError
 if TYPE_CHECKING:
     from lib_hps.training.selection.picking import Picked
 
+_REST = "rest"
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""
+    from lib_hps.cli import drawing
+
     add = parser.add_argument
-    add("pictures", nargs="*", type=Path, help="folders of generated pictures with prompts (infotext or .txt beside)")
+    add("pictures", nargs="*", type=Path, help="folders of generated pictures with prompts, or DiffusionDB")
     add("--choices", type=Path, metavar="PATH", help="recorded choices in place of a scorer")
     add("--prompts", type=Path, metavar="FILE", help="draw pictures of these prompts, one a line")
-    add("--seeds", type=int, default=8, help="with --prompts: pictures of each (default %(default)s)")
-    add("--checkpoint", default="tiny-sd", metavar="FILE", help="with --prompts: the model (default %(default)s)")
-    add("--steps", type=int, default=20, help="with --prompts: sampler steps (default %(default)s)")
-    add("--cfg", type=float, default=7.0, help="with --prompts: guidance scale (default %(default)s)")
-    add("--sampler", default="DPM++ 2M Karras", help="with --prompts: sampler (default %(default)s)")
+    drawing.add_arguments(parser)
     add("--scorer", default="tiny-hps", help="whose preference is followed (default %(default)s)")
     add("--sharpness", type=float, help="factor of scores before the softmax (default: 100 for cosines, 1 for logits)")
-    add("--regularisation", type=Path, metavar="PATH", help="captioned pictures: folder with .txt files, or JSONL")
+    add(
+        "--regularisation",
+        metavar="PATH",
+        help=f"captioned pictures: a folder with .txt files, JSONL, DiffusionDB; or {_REST}: those that are not picked",
+    )
     add(
         "--ratio",
         default="37:21:200",
@@ -54,10 +58,16 @@ def run(arguments: argparse.Namespace) -> int:
         problems.append(problem)
         note(problem)
 
-    picked = _from_choices(arguments.choices, report) if arguments.choices else _scored(arguments, report)
-    if arguments.regularisation:
-        source = captioned(arguments.regularisation, report=report)
-        picked = [*picked, *regularisation(source, arguments.regularisation.name)]
+    rest: list[tuple[Path, str]] = []
+    if arguments.choices:
+        picked = _from_choices(arguments.choices, report)
+    else:
+        picked, rest = _scored(arguments, report)
+    if arguments.regularisation == _REST:
+        picked = [*picked, *regularisation(rest, "those that were not picked")]
+    elif arguments.regularisation:
+        source = Path(arguments.regularisation)
+        picked = [*picked, *regularisation(captioned(source, report=report), source.name)]
     kept = in_ratio(picked, ratio)
     if not kept:
         raise InputError("No picture stands out: none is clearly the best or the worst of four or more of its prompt.")
@@ -97,7 +107,10 @@ def _from_choices(path: Path, report: Callable[[str], None]) -> list[Picked]:
     return picked
 
 
-def _scored(arguments: argparse.Namespace, report: Callable[[str], None]) -> list[Picked]:
+def _scored(
+    arguments: argparse.Namespace, report: Callable[[str], None]
+) -> tuple[list[Picked], list[tuple[Path, str]]]:
+    """What was picked, and (picture, prompt) of what was not."""
     from lib_hps.scoring import clean_prompt, load_scorer
     from lib_hps.scoring.images import open_image
     from lib_hps.training.selection.picking import FEWEST, is_blurry, pick, sharpness_of
@@ -111,6 +124,7 @@ def _scored(arguments: argparse.Namespace, report: Callable[[str], None]) -> lis
         for file, prompt in captioned(folder, report=report):
             groups.setdefault(clean_prompt(prompt), []).append((file, clean_prompt(prompt)))
     picked: list[Picked] = []
+    whole: list[tuple[Path, str]] = []
     for prompt, found in groups.items():
         sharp = []
         for file, text in found:
@@ -121,31 +135,30 @@ def _scored(arguments: argparse.Namespace, report: Callable[[str], None]) -> lis
                     sharp.append((file, text))
             except InputError as error:
                 report(str(error))
+        whole += sharp
         if len(sharp) < FEWEST:
             report(f"{prompt!r} has {len(sharp)} pictures; {FEWEST} are needed, left out.")
             continue
         scores = scorer.score([file for file, _ in sharp], prompt if scorer.needs_prompt else None)
         picked += pick(prompt, sharp, scores.tolist(), sharpness=sharpness)
-    return picked
+    taken = {one.file for one in picked}
+    return picked, [(file, text) for file, text in whole if file not in taken]
 
 
 def _drawn(arguments: argparse.Namespace) -> Path:
     from tqdm import tqdm
 
-    from lib_hps.diffusion.bundled import require_tiny_checkpoint
-    from lib_hps.diffusion.pipeline import load_pipeline
-    from lib_hps.training.selection.sources import draw
+    from lib_hps.cli.drawing import artist_of, look_of
+    from lib_hps.training.selection.drawing import draw_all, read_prompts
 
-    try:
-        prompts = [line.strip() for line in arguments.prompts.read_text("utf-8").splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"Cannot read {arguments.prompts}: {error}.") from error
-    checkpoint = require_tiny_checkpoint() if arguments.checkpoint == "tiny-sd" else Path(arguments.checkpoint)
-    pipeline = load_pipeline(checkpoint, arguments.device)
+    prompts = read_prompts(arguments.prompts)
     folder = arguments.out / "pictures"
-    how = {"steps": arguments.steps, "cfg": arguments.cfg, "sampler": arguments.sampler}
     with tqdm(total=len(prompts) * arguments.seeds, unit="picture", disable=None) as bar:
-        draw(pipeline, prompts, arguments.seeds, folder, on_picture=bar.update, **how)
+        drawing = draw_all(
+            artist_of(arguments), prompts, arguments.seeds, folder, look_of(arguments), on_picture=bar.update
+        )
+        for _ in drawing:
+            pass
     return folder
 
 

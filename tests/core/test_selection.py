@@ -92,3 +92,19 @@ def test_the_command_writes_a_manifest_that_the_trainer_reads(tmp_path, capsys):
     assert len(read_pairs(out / "pairs.jsonl")) == 1
     assert "best of 6" in (out / "selection.html").read_text()
     assert json.loads((out / "manifest.jsonl").read_text().splitlines()[0]).keys() >= {"score", "p", "reason", "group"}
+
+
+def test_pictures_are_drawn_and_what_is_not_picked_is_regularisation_and_other_settings_are_refused(tmp_path, capsys):
+    pytest.importorskip("diffusers")
+    (tmp_path / "p.txt").write_text("red heart, noto style\nblue star, noto style\n")
+    command = ["select", "--prompts", str(tmp_path / "p.txt"), "--seeds", "4", "--out", str(tmp_path / "out")]
+    command += ["--sampler", "DDIM", "--device", "cpu", "--sharpness", "1e6", "--ratio", "all"]
+    assert main([*command, "--regularisation", "rest", "--steps", "2"]) == 0
+    rows = [json.loads(line) for line in (tmp_path / "out" / "manifest.jsonl").read_text().splitlines()]
+    kinds = [row["kind"] for row in rows]
+    assert [kinds.count(kind) for kind in ("positive", "negative", "regularisation")] == [2, 2, 4]
+    assert len({row["file"] for row in rows}) == 8
+    assert all(row["caption"] in row["prompt"] for row in rows if row["kind"] == "regularisation")
+    capsys.readouterr()
+    assert main([*command, "--steps", "3"]) == 2
+    assert "steps = 2, now it is 3" in capsys.readouterr().err

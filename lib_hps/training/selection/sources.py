@@ -1,38 +1,45 @@
-"""Where pictures with prompts come from: folders, captioned folders, and the model itself."""
+"""Pictures with captions: generated ones, captioned folders, JSONL files, DiffusionDB."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from lib_hps.errors import InputError
-from lib_hps.files import atomic_write
-from lib_hps.infotext import png_info, read_generation
-
-if TYPE_CHECKING:
-    from lib_hps.diffusion.pipeline import Pipeline
+from lib_hps.infotext import read_generation
+from lib_hps.training.selection.diffusiondb import prompts_of
 
 _SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".avif", ".bmp"}
+_ROWS_OF_A_FOLDER = "metadata.jsonl"  # of the image folders of Hugging Face's datasets
 
 
-def captioned(folder: Path, *, report: Callable[[str], None]) -> Iterator[tuple[Path, str]]:
-    """(picture, caption) of a folder or of a JSONL file of file or file_name, and caption, text or prompt.
+def captioned(source: Path, *, report: Callable[[str], None]) -> Iterator[tuple[Path, str]]:
+    """(picture, caption) of a folder, of a JSONL file (file or file_name; caption, text or prompt), or of a table.
 
-    In a folder the caption is the `.txt` beside the picture, else its infotext's prompt. What has none is reported.
+    In a folder the caption is the `.txt` beside the picture, else what a `metadata.jsonl` or DiffusionDB's tables and
+    parts in the folder say, else its infotext's prompt. What has none is reported.
+
+    Args:
+        source: a folder; a `.jsonl`; DiffusionDB's `.parquet`, with the pictures in its folder or below.
+        report: is told what is left out.
 
     Raises:
         InputError: there is no such folder or file, or a line is damaged.
     """
-    if folder.is_file():
-        yield from _rows(folder)
+    if source.is_file() and source.suffix.lower() != ".parquet":
+        yield from _rows(source)
         return
+    folder = source.parent if source.is_file() else source
     if not folder.is_dir():
         raise InputError(f"There is no folder {folder}.")
-    for file in sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES):
+    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES)
+    known = prompts_of(folder, {file.name for file in files}, report=report)
+    rows = folder / _ROWS_OF_A_FOLDER
+    listed = {file.resolve(): caption for file, caption in _rows(rows)} if rows.is_file() else {}
+    for file in files:
         try:
-            caption = _caption(file)
+            caption = _beside(file) or listed.get(file.resolve()) or known.get(file.name) or _own(file)
         except InputError as error:
             report(str(error))
             continue
@@ -42,19 +49,27 @@ def captioned(folder: Path, *, report: Callable[[str], None]) -> Iterator[tuple[
             report(f"{file} has neither a caption in {file.stem}.txt nor a prompt in its infotext; left out.")
 
 
-def _caption(file: Path) -> str:
+def _beside(file: Path) -> str:
     beside = file.with_suffix(".txt")
-    if beside.is_file():
-        try:
-            return beside.read_text("utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"{beside} cannot be read ({error}).") from error
+    if not beside.is_file():
+        return ""
+    try:
+        return beside.read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{beside} cannot be read ({error}).") from error
+
+
+def _own(file: Path) -> str:
     found = read_generation(file)
     return found.prompt.strip() if found else ""
 
 
 def _rows(path: Path) -> Iterator[tuple[Path, str]]:
-    for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
+    try:
+        lines = path.read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"Cannot read {path}: {error}.") from error
+    for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         try:
@@ -64,36 +79,3 @@ def _rows(path: Path) -> Iterator[tuple[Path, str]]:
             yield path.parent / str(file), str(caption)
         except (ValueError, KeyError, AttributeError) as error:
             raise InputError(f"Line {number} of {path} has no file and caption ({error}).") from error
-
-
-def draw(
-    pipeline: Pipeline,
-    prompts: Sequence[str],
-    seeds: int,
-    folder: Path,
-    *,
-    steps: int = 20,
-    cfg: float = 7.0,
-    sampler: str = "DPM++ 2M Karras",
-    on_picture: Callable[[], object] = lambda: None,
-) -> None:
-    """Draw `seeds` pictures of each prompt into `folder`; what is there already is not drawn again.
-
-    Raises:
-        StorageError: the folder cannot be written.
-    """
-    from lib_hps.diffusion.request import GenerationRequest
-
-    side = pipeline.native_side_px
-    for number, prompt in enumerate(prompts):
-        for seed in range(seeds):
-            file = folder / f"{number:05d}" / f"{seed:03d}.png"
-            known = read_generation(file) if file.is_file() else None
-            if known is None or known.prompt != prompt:
-                request = GenerationRequest(
-                    prompt, steps=steps, cfg=cfg, sampler=sampler, width=side, height=side, seed=1000 * number + seed
-                )
-                picture = next(pipeline.generate(request))
-                with atomic_write(file) as stream:
-                    picture.image.save(stream, "PNG", pnginfo=png_info(picture.infotext()))
-            on_picture()
