@@ -21,6 +21,7 @@ from lib_hps.preferences.records import Picture, Record
 from lib_hps.preferences.teaching import next_group
 
 _SUFFIXES = {".png", ".jpg", ".jpeg", ".webp"}
+_MOST_AT_ONCE = 4
 
 
 class Collector:
@@ -28,25 +29,31 @@ class Collector:
 
     Args:
         choices: the folder of choices.
-        count: pictures shown at once, 2 or 4.
+        count: pictures shown at once, 2 to 4.
         seed: of the order in which equal pairs come.
     """
 
     def __init__(self, choices: Path, *, count: int = 2, seed: int = 0) -> None:
-        if count not in (2, 4):
-            raise InputError(f"{count!r} pictures at once cannot be; 2 or 4 are shown.")
+        if not 2 <= count <= _MOST_AT_ONCE:
+            raise InputError(f"{count!r} pictures at once cannot be; 2 to {_MOST_AT_ONCE} are shown.")
         self.choices, self.book, self.is_drawing = choices, PictureBook(), False
         self._count, self._seed = count, seed
         self._lock = RLock()
         self._groups: dict[str, list[str]] = {}
+        self._prompts: dict[str, str] = {}
         self._files: dict[str, Path] = {}
         self._answers: dict[str, tuple[frozenset[str], list[tuple[str, str]]]] = {}
         self._open: dict[str, tuple[str, list[str]]] = {}
         self._given: list[str] = []
         self._recall()
 
-    def add(self, file: Path, prompt: str) -> None:
+    def add(self, file: Path, prompt: str, *, group: str | None = None) -> None:
         """A picture more; one of the same content is there once.
+
+        Args:
+            file: of the picture.
+            prompt: that it was drawn for.
+            group: pictures of one group are asked about together; None: those of one prompt.
 
         Raises:
             StorageError: it cannot be read.
@@ -55,7 +62,9 @@ class Collector:
         with self._lock:
             if name not in self._files:
                 self._files[name] = file
-                self._groups.setdefault(prompt, []).append(name)
+                key = prompt if group is None else group
+                self._groups.setdefault(key, []).append(name)
+                self._prompts[key] = prompt
 
     def add_folder(self, folder: Path, *, prompt: str | None = None) -> list[str]:
         """All pictures below a folder, by the prompt of their infotext.
@@ -116,12 +125,12 @@ class Collector:
         with self._lock:
             if token not in self._open:
                 raise ConflictError("This question was answered already, or the program was started anew. Reload.")
-            prompt, names = self._open[token]
+            group, names = self._open[token]
             ranking = ranking_of(order, len(names))
             weights, best = ranking.weights(), ranking.best()
             choice = Choice(
                 id=f"compare/{token}",
-                prompt=prompt,
+                prompt=self._prompts[group],
                 pictures=[self._files[name] for name in names],
                 edges=ranking.edges,
                 best=max(best, key=lambda place: weights[place]) if best else None,
@@ -144,8 +153,8 @@ class Collector:
                 raise InputError("There is no answer to take back.")
             id = self._given[-1]
             question = next(
-                (prompt, sorted(self._answers[id][0]))
-                for prompt, names in self._groups.items()
+                (group, sorted(self._answers[id][0]))
+                for group, names in self._groups.items()
                 if self._answers[id][0] <= set(names)
             )
             retract(self.choices, id)
@@ -156,9 +165,9 @@ class Collector:
             return {"question": self._shown(token), "answered": len(self._given)}
 
     def _shown(self, token: str) -> dict[str, Any]:
-        prompt, names = self._open[token]
+        group, names = self._open[token]
         keys = [self.book.key(Picture(self._files[name], name=name)) for name in names]
-        return {"token": token, "prompt": prompt, "pictures": keys}
+        return {"token": token, "prompt": self._prompts[group], "pictures": keys}
 
     def _recall(self) -> None:
         """What the folder of choices says of pictures, whoever asked."""

@@ -24,7 +24,7 @@ function show(found) {
   present = found.question;
   const pictures = present?.pictures ?? [];
   at("prompt").textContent = present ? present.prompt || "Whatever the prompt was" : found.is_drawing ? "Drawing more pictures ..." : "Everything was asked. Thank you.";
-  at("stage").className = `stage${pictures.length > 2 ? " four" : ""}`;
+  at("stage").className = `stage${{ 3: " three", 4: " four" }[pictures.length] ?? ""}`;
   at("stage").replaceChildren(
     ...pictures.map((key, place) => {
       const image = h("img", { src: `pictures/${key}`, alt: "", onload: () => image.classList.toggle("tiny", image.naturalWidth < 100) });
