@@ -45,11 +45,11 @@ class Adapter:
         from peft import LoraConfig, inject_adapter_in_model
 
         self.rank, self.alpha = rank, alpha
-        parts: list[tuple[Part, Any, list[str]]] = [("unet", base.unet, _unet_layers(base.unet, targets))]
+        parts: list[tuple[Part, Any, list[str]]] = [("unet", base.unet, layers_of(base.unet, targets))]
         if has_text:
             names: tuple[Part, Part] = ("text_encoder", "text_encoder_2")
             parts += [
-                (name, tower.model, _layers(tower.model, _TEXT))
+                (name, tower.model, layers_of(tower.model, None))
                 for name, tower in zip(names, base.towers, strict=False)
             ]
         with torch.random.fork_rng():
@@ -120,16 +120,19 @@ class Adapter:
         }
 
 
-def _unet_layers(unet: torch.nn.Module, targets: Sequence[str]) -> list[str]:
+def layers_of(model: torch.nn.Module, targets: Sequence[str] | None) -> list[str]:
+    """Paths of the layers that are adapted: of a UNet by `targets`, of a text encoder (None) its attention."""
+    if targets is None:
+        return _layers(model, _TEXT)
     found = []
     if "attention" in targets:
-        found += _layers(unet, _ATTENTION)
+        found += _layers(model, _ATTENTION)
     if "feed-forward" in targets:
-        found += _layers(unet, _FEED_FORWARD)
+        found += _layers(model, _FEED_FORWARD)
     if "conv" in targets:
         found += [
             path
-            for path, module in unet.named_modules()
+            for path, module in model.named_modules()
             if isinstance(module, torch.nn.Conv2d) and "." in path and "resnets" in path
         ]
     return found

@@ -28,7 +28,7 @@ class BaseModel:
     Attributes:
         unet: diffusers' UNet2DConditionModel.
         vae: diffusers' AutoencoderKL, in float32 (SDXL's overflows in half precision).
-        towers: one text encoder for SD1, two for SDXL.
+        towers: one text encoder for SD1 and SD2, two for SDXL.
         is_v: it predicts v, not eps.
     """
 
@@ -95,22 +95,21 @@ def load_base(
     import torch
 
     from lib_hps.diffusion.devices import quiet_diffusers
-    from lib_hps.diffusion.loading import TextTower, load_text_towers, load_unet, load_vae
+    from lib_hps.diffusion.loading import TextTower, load_text_towers, load_unet, load_vae, prediction
     from lib_hps.scoring.device import resolve_device
 
     where, precision = resolve_device(device), dtype or torch.float32
     read = read_checkpoint(path)
     if vae is not None:
         _replace_vae(read, vae)
-    params = read.config["model"]["params"]
     with quiet_diffusers():
         autoencoder = load_vae(read, torch.float32).to(where)
         unet = load_unet(read, precision).to(where)
     towers = [TextTower(tower.model.to(where), tower.tokenizer) for tower in load_text_towers(read, precision)]
+    params, is_v = prediction(read, unet)
     schedule = NoiseSchedule(
         params.get("linear_start", 0.00085), params.get("linear_end", 0.012), params.get("timesteps", 1000)
     )
-    is_v = params.get("parameterization", "eps") == "v" or "v_pred" in read.weights
     return BaseModel(path, read.family, unet, autoencoder, towers, schedule, is_v, params, where)
 
 

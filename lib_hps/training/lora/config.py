@@ -65,6 +65,7 @@ class LoraSettings:
     crops: int = field(default=4, metadata=_("random crops that are kept of each picture"))
     cache: bool = field(default=True, metadata=_("keep latents and text embeddings on disk"))
     gradient_checkpointing: bool = field(default=False, metadata=_("less memory, a third more time"))
+    channels_last: bool | None = field(default=None, metadata=_("the UNet's memory layout; not set: on a GPU"))
     compile: bool = field(default=False, metadata=_("torch.compile the UNet"))
     save_every: int = field(default=100, metadata=_("steps between states on disk"))
     sample_every: int = field(default=500, metadata=_("steps between samples, 0 for none"))
@@ -81,6 +82,7 @@ class LoraSettings:
         default=None, metadata=_("scores samples; not set: tiny-hps for tiny-sd, else hps-v2.1 where it is there")
     )
     holdout: str | None = field(default=None, metadata=_("the held-out judge of samples"))
+    activation_text: str = field(default="", metadata=_("words that a click on the LoRA's card puts into the prompt"))
     cache_dir: Path | None = field(default=None, metadata=_("of latents and text embeddings; not set: beside the run"))
 
     def __post_init__(self) -> None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _FREE = {
     "steps", "micro_batch", "save_every", "sample_every", "sample_prompts", "sample_seeds", "sample_steps",
     "sample_cfg", "patience", "scorer", "holdout", "cache_dir", "compile", "gradient_checkpointing",
+    "activation_text", "channels_last",
 }  # fmt: skip
 
 

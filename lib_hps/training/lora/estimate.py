@@ -13,8 +13,8 @@ import torch
 from lib_hps.errors import InputError
 
 if TYPE_CHECKING:
+    from lib_hps.training.lora.base_task import LoraTask
     from lib_hps.training.lora.config import LoraSettings
-    from lib_hps.training.lora.task import _LoraTask
 
 _CPU_CELLS = 4096  # latent cells at once on a CPU: one picture of 512 px
 
@@ -46,7 +46,7 @@ class Estimate:
         )
 
 
-def probe(task: _LoraTask, settings: LoraSettings, *, world: int, autocast: Callable[[], object]) -> Estimate:
+def probe(task: LoraTask, settings: LoraSettings, *, world: int, autocast: Callable[[], object]) -> Estimate:
     """Run the forward and backward pass of one part twice, halving it where memory does not suffice.
 
     Gradients are thrown away; weights and random numbers of the run are untouched.
@@ -76,14 +76,14 @@ def probe(task: _LoraTask, settings: LoraSettings, *, world: int, autocast: Call
                 micro -= 1
 
 
-def _first_guess(task: _LoraTask, share: int, device: torch.device) -> int:
+def _first_guess(task: LoraTask, share: int, device: torch.device) -> int:
     if device.type != "cpu":
         return share
     width, height = max(task.shapes, key=lambda shape: shape[0] * shape[1])
     return max(1, min(share, _CPU_CELLS * 64 // (width * height)))
 
 
-def _timed(task: _LoraTask, micro: int, device: torch.device, autocast: Callable[[], object]) -> tuple[float, int]:
+def _timed(task: LoraTask, micro: int, device: torch.device, autocast: Callable[[], object]) -> tuple[float, int]:
     shapes = task.shapes
     largest = max(range(len(shapes)), key=lambda index: shapes[index][0] * shapes[index][1])
     generator = torch.Generator().manual_seed(0)

@@ -118,7 +118,7 @@ def card(settings: LoraSettings, base: BaseModel, facts: Facts) -> dict[str, obj
     return {
         "description": facts.description,
         "sd version": _CARD[base.family],
-        "activation text": "",
+        "activation text": settings.activation_text,
         "preferred weight": 1.0,
         "negative text": NEGATIVE_TEXT if has_negative(settings) else "",
         "notes": f"{facts.steps} steps on {facts.pictures} pictures, objective {settings.objective}, {base.path.name}",

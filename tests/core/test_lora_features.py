@@ -1,0 +1,104 @@
+"""Switches of the LoRA trainer do what they say, on the bundled tiny-sd."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip("torch")
+for name in ("accelerate", "diffusers", "peft", "transformers"):
+    pytest.importorskip(name)
+
+from PIL import Image  # noqa: E402
+
+from lib_hps.diffusion.bundled import require_tiny_checkpoint  # noqa: E402
+from lib_hps.training.engine import make_accelerator, train  # noqa: E402
+from lib_hps.training.lora.config import LoraSettings  # noqa: E402
+from lib_hps.training.lora.job import Job  # noqa: E402
+from lib_hps.training.lora.preparation import Preparation  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("data")
+    rows = []
+    chance = random.Random(1)
+    for i in range(4):
+        pixels = bytes(chance.randrange(256) for _ in range(120 * 72 * 3))
+        Image.frombytes("RGB", (120, 72), pixels).save(folder / f"{i}.png")
+        rows.append({"file": f"{i}.png", "caption": f"shape {i}", "kind": "positive", "prompt": f"shape {i}"})
+    (folder / "m.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return folder
+
+
+def prepared(data: Path, folder: Path, **changes) -> Preparation:
+    settings = LoraSettings(**{"batch": 2, "rank": 2, "steps": 2, "sample_every": 0, "crops": 1, **changes})
+    job = Job(data / "m.jsonl", require_tiny_checkpoint(), folder / "a.safetensors", folder / "run", device="cpu")
+    return Preparation(job, settings, make_accelerator("fp32", device="cpu"), "fp32", lambda words: None)
+
+
+def example(run: Preparation, index: int = 0, seed: int = 0):
+    return run.task.load(index, torch.Generator().manual_seed(seed))
+
+
+def loss_of(run: Preparation):
+    run.task.model.train()
+    batch = run.task.collate([example(run, index, index) for index in range(2)])
+    return run.task.loss(run.task.model, batch, torch.device("cpu"))[0]
+
+
+@pytest.fixture(scope="module")
+def plain(data, tmp_path_factory) -> Preparation:
+    return prepared(data, tmp_path_factory.mktemp("plain"))
+
+
+def test_noise_offset_shifts_whole_channels(data, plain, tmp_path):
+    shifted = example(prepared(data, tmp_path, noise_offset=2.0)).noise
+    difference = (shifted - example(plain).noise)[0]  # (C, h, w)
+    assert float(difference.std(dim=(1, 2)).max()) < 1e-5
+    assert float(difference.mean(dim=(1, 2)).abs().max()) > 0.5
+
+
+def test_caption_dropout_gives_the_empty_caption_in_its_share(data, plain, tmp_path):
+    dropping = prepared(data, tmp_path, caption_dropout=0.5)
+    empty = dropping._captions.embedding("").context
+    shares = [torch.equal(example(dropping, 0, seed).context, empty) for seed in range(60)]
+    assert 15 < sum(shares) < 45
+    assert not any(torch.equal(example(plain, 0, seed).context, empty) for seed in range(10))
+
+
+def test_random_crops_are_as_many_as_asked_for_and_squares_come_without_buckets(data, plain, tmp_path):
+    cropping = prepared(data, tmp_path, crops=3, buckets=False, resolution=64)
+    seen = {tuple(example(cropping, 0, seed).time_ids[0].tolist()) for seed in range(40)}
+    assert len(seen) == 3
+    assert {(ids[4], ids[5]) for ids in seen} == {(64.0, 64.0)}
+    assert {tuple(example(plain, 0, seed).time_ids[0].tolist()) for seed in range(10)} != seen
+    assert example(plain).noise.shape[-1] > example(plain).noise.shape[-2]  # a bucket keeps the wide shape
+
+
+def test_the_norm_of_a_layers_change_is_held_after_every_step(data, tmp_path):
+    held, free = (
+        prepared(data, tmp_path / str(most), max_norm=most, lr=0.05, objective="hps", ratio="flat")
+        for most in (0.01, 0.0)
+    )
+    for run in (held, free):
+        train(run.task, run._settings.engine("fp32", None), run._job.folder, accelerator=run._accelerator)
+    assert 0 < max(held.adapter.norms()) <= 0.0101 < max(free.adapter.norms())
+
+
+def test_the_layout_in_memory_can_be_chosen_and_changes_no_loss(data, plain, tmp_path):
+    last = prepared(data, tmp_path, channels_last=True)
+    weight = last.base.unet.down_blocks[0].resnets[0].conv1.weight
+    assert weight.is_contiguous(memory_format=torch.channels_last)
+    assert not plain.base.unet.down_blocks[0].resnets[0].conv1.weight.is_contiguous(memory_format=torch.channels_last)
+    assert float(loss_of(last)) == pytest.approx(float(loss_of(plain)), abs=1e-5)
+
+
+def test_attention_is_torchs_own_and_compiling_is_an_option(data, plain, tmp_path):
+    kinds = {type(processor).__name__ for processor in plain.base.unet.attn_processors.values()}
+    assert kinds == {"AttnProcessor2_0"}
+    assert plain.base.unet._compiled_call_impl is None
+    assert prepared(data, tmp_path, compile=True).base.unet._compiled_call_impl is not None
