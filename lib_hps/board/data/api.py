@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, Depends
-from fastapi.responses import FileResponse, RedirectResponse, Response
+from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse, Response
 
 from lib_hps.board.api import BoardRoute, read_body
 from lib_hps.board.data.browsing import Browser
@@ -16,7 +17,7 @@ from lib_hps.errors import InputError, NotFoundError
 
 PREFIX = "/hps/v1/data"
 _PANEL = Path(__file__).parent / "panel"
-_TYPES = {".js": "text/javascript", ".css": "text/css", ".html": "text/html; charset=utf-8"}
+_TYPES = {".js": "text/javascript", ".css": "text/css"}
 _FOREVER = {"Cache-Control": "private, max-age=31536000, immutable", "X-Content-Type-Options": "nosniff"}
 _MOST_ROWS = 200
 Json = dict[str, Any]
@@ -24,7 +25,7 @@ Json = dict[str, Any]
 
 def browse_router(browser: Browser) -> APIRouter:
     """`/hps/v1/data/browse` and what it asks for."""
-    router = _router("browse.html", "browse", browser.book)
+    router = _router("browse", "Choices", browser.book)
 
     @router.get("/choices")
     def choices(begin: int = 0, count: int = 24, words: str = "") -> Json:
@@ -47,7 +48,7 @@ def browse_router(browser: Browser) -> APIRouter:
 
 def compare_router(collector: Collector) -> APIRouter:
     """`/hps/v1/data/compare` and what it asks for."""
-    router = _router("compare.html", "compare", collector.book)
+    router = _router("compare", "Compare", collector.book)
 
     @router.post("/questions")
     def ask(body: Json = Depends(read_body)) -> Json:  # noqa: B008
@@ -64,12 +65,12 @@ def compare_router(collector: Collector) -> APIRouter:
     return router
 
 
-def _router(page: str, name: str, book: PictureBook) -> APIRouter:
+def _router(name: str, title: str, book: PictureBook) -> APIRouter:
     router = APIRouter(prefix=PREFIX, route_class=BoardRoute)
 
     @router.get(f"/{name}", include_in_schema=False)
-    def show() -> FileResponse:
-        return _static(page)
+    def show() -> HTMLResponse:
+        return HTMLResponse(_page(name, title), headers={"Cache-Control": "no-cache"})
 
     @router.get("/static/{file}", include_in_schema=False)
     def static(file: str) -> FileResponse:
@@ -85,6 +86,11 @@ def _router(page: str, name: str, book: PictureBook) -> APIRouter:
         return RedirectResponse(f"{PREFIX}/{name}")
 
     return router
+
+
+def _page(name: str, title: str) -> str:
+    fill = {"name": name, "title": title, "body": (_PANEL / f"{name}.html").read_text("utf-8")}
+    return re.sub(r"{{(\w+)}}", lambda match: fill[match[1]], (_PANEL / "page.html").read_text("utf-8"))
 
 
 def _static(name: str) -> FileResponse:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from lib_hps.errors import InputError
-from lib_hps.preferences.readers.json_rows import first_row, json_rows
-from lib_hps.preferences.readers.source import RowError, Source, list_of, text_of
+from lib_hps.preferences.readers.json_rows import choice_row, first_row, json_records
+from lib_hps.preferences.readers.source import RowError, Source
 from lib_hps.preferences.records import BrokenRow, Record
 from lib_hps.ranking import Ranking
 
@@ -29,32 +27,14 @@ def recognises(path: Path) -> bool:
 def read(source: Source) -> Iterator[Record | BrokenRow]:
     """Every row of the file, or of all published files in the folder."""
     files = [source.path / name for name in NAMES] if source.path.is_dir() else [source.path]
-    for file in files:
-        if file.is_file():
-            for number, row in json_rows(file):
-                yield record_of(row, replace(source, path=file), number)
+    yield from json_records(source, files, record_of)
 
 
 def record_of(row: Any, source: Source, number: int) -> Record | BrokenRow:
     """One row; our own extra fields (`edges` for more than one pick) are understood."""
-    if isinstance(row, BrokenRow):
-        return row
-    try:
-        if not isinstance(row, Mapping):
-            raise RowError(f"{str(row)[:40]!r} is no object with fields.")
-        names = list_of(row, "file_path")
-        ranking = _ranking(row, len(names))
-        return Record(
-            id=str(row["id"]) if "id" in row else f"{source.path.name}/{number}",
-            prompt=text_of(row, "prompt"),
-            pictures=source.pictures(names, "preference_images"),
-            ranking=ranking,
-            rater=str(row.get("user_hash") or ""),
-            source=f"{source.path}, row {number}",
-            extra={key: value for key, value in row.items() if key not in _OWN},
-        )
-    except (RowError, InputError) as error:
-        return BrokenRow(source.path, number, str(error))
+    return choice_row(
+        row, source, number, ranking=_ranking, pictures=["file_path"], folders=["preference_images"], own=_OWN
+    )
 
 
 def _ranking(row: Mapping[str, Any], count: int) -> Ranking:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 
-from lib_hps.errors import StorageError
-from lib_hps.preferences.records import BrokenRow
+from lib_hps.errors import InputError, StorageError
+from lib_hps.preferences.readers.source import RowError, Source, list_of, text_of
+from lib_hps.preferences.records import BrokenRow, Record
+from lib_hps.ranking import Ranking
 
 _CHUNK, _MOST_CHARACTERS = 1 << 18, 1 << 26
 _SPACE = " \t\r\n"
@@ -32,6 +35,77 @@ def json_rows(path: Path) -> Iterator[tuple[int, Any]]:
                 yield from _line_rows(path, stream)
     except OSError as error:
         raise StorageError(f"Cannot read {path}: {error.strerror}.") from error
+
+
+def json_records(
+    source: Source, files: Iterable[Path], record_of: Callable[[Any, Source, int], Record | BrokenRow]
+) -> Iterator[Record | BrokenRow]:
+    """Every row of those files that are there."""
+    for file in files:
+        if file.is_file():
+            for number, row in json_rows(file):
+                yield record_of(row, replace(source, path=file), number)
+
+
+def choice_row(
+    row: Any,
+    source: Source,
+    number: int,
+    *,
+    ranking: Callable[[Mapping[str, Any], int], Ranking],
+    pictures: Collection[str],
+    folders: Collection[str] = (),
+    own: Collection[str],
+) -> Record | BrokenRow:
+    """A row of one choice.
+
+    Args:
+        row: as it was read.
+        source: the row's file.
+        number: of the row.
+        ranking: of the row's so many pictures; may raise RowError.
+        pictures: the field that names them, or its names in the order they are looked for.
+        folders: to look for the pictures in after the data set's own.
+        own: fields that the record holds itself; all others are kept in `extra`.
+    """
+    if isinstance(row, BrokenRow):
+        return row
+    try:
+        if not isinstance(row, Mapping):
+            raise RowError(f"{str(row)[:40]!r} is no object with fields.")
+        names = list_of(row, *pictures)
+        return Record(
+            id=str(row["id"]) if "id" in row else f"{source.path.name}/{number}",
+            prompt=text_of(row, "prompt"),
+            pictures=source.pictures(names, *folders),
+            ranking=ranking(row, len(names)),
+            rater=str(row.get("user_hash") or ""),
+            source=f"{source.path}, row {number}",
+            extra={key: value for key, value in row.items() if key not in own},
+        )
+    except (RowError, InputError) as error:
+        return BrokenRow(source.path, number, str(error))
+
+
+def ranking_by(row: Mapping[str, Any], name: str, count: int, *, sign: int) -> Ranking:
+    """A ranking from one number for each picture.
+
+    Args:
+        row: with the list `name`.
+        name: of the field.
+        count: of pictures.
+        sign: 1 where higher is better, -1 where lower is.
+
+    Raises:
+        RowError: another count, or something that is no number.
+    """
+    values = list_of(row, name)
+    if len(values) != count:
+        raise RowError(f"{name} has {len(values)} numbers for {count} pictures.")
+    for value in values:
+        if not isinstance(value, (int, float)) or isinstance(value, bool):
+            raise RowError(f"{name} has {value!r}, which is no number.")
+    return Ranking.from_scores(sign * value for value in values)
 
 
 def first_row(path: Path) -> dict[str, Any]:
