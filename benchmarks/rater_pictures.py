@@ -3,7 +3,7 @@
 In every group three pictures are what the prompt says; the others differ in style, background or the thing shown, so
 that what a rater could like is there to choose. Kept outside the repository; made once.
 
-    python -m benchmarks.rater_pictures ~/.cache/hps/raters --groups 300
+    python -m benchmarks.rater_pictures ~/.cache/hps/raters --groups 600
 """
 
 from __future__ import annotations
@@ -59,9 +59,9 @@ class Group:
 
 
 def plan(concepts: list[str], groups: int, seed: int) -> list[tuple[Said, list[Said]]]:
-    """Prompts of different concepts, and what their pictures shall show."""
+    """Prompts of different concepts, and what their pictures shall show; fewer groups are the first of more."""
     rng = random.Random(seed)
-    names = rng.sample(concepts, groups)
+    names = rng.sample(concepts, len(concepts))[:groups]
     planned = []
     for concept in names:
         wanted = Said(concept, rng.choice(STYLES), rng.choice(BACKGROUNDS))
@@ -107,16 +107,19 @@ def _drawn(pipeline: Pipeline, prompts: list[str], seeds: list[int], steps: int,
 
     from lib_hps.diffusion.conditioning import Conditioning, encode
     from lib_hps.diffusion.denoiser import Guidance
+    from lib_hps.diffusion.guiding import Guided
     from lib_hps.diffusion.request import GenerationRequest, Picture
 
     request = GenerationRequest(
         "", steps=steps, cfg=cfg, width=64, height=64, count=len(prompts), batch_size=len(prompts)
     )
-    contexts = [encode(pipeline._towers, prompt).context for prompt in prompts]
-    empty = encode(pipeline._towers, "", is_negative=True).context
+    towers = pipeline._guide._towers
+    contexts = [encode(towers, prompt).context for prompt in prompts]
+    empty = encode(towers, "", is_negative=True).context
     positive, negative = torch.cat(contexts), empty.expand(len(prompts), -1, -1)  # (B, 77, D)
     guidance = Guidance(Conditioning(positive), Conditioning(negative), cfg, (64, 64))
-    events = pipeline._batch(request, guidance, 0, tuple(seeds), None)
+    guided = Guided(pipeline._guide._denoiser, pipeline.loras, (), guidance, {})
+    events = pipeline._batch(request, guided, 0, tuple(seeds), None)
     return [event.image for event in events if isinstance(event, Picture)]
 
 
@@ -146,16 +149,14 @@ def make(folder: Path, source: str, *, groups: int, seed: int, emoji_folder: Pat
     """The groups of a source ("tiny-sd" or "emoji"), made where they are not there yet."""
     from tools.tiny_models.emoji import load_emoji
 
-    listing = folder / source / "groups.json"
-    if not listing.exists():
-        concepts = sorted({each.name for each in load_emoji(emoji_folder)[0]})
-        planned = plan(concepts, groups, seed)
-        if source == "tiny-sd":
-            draw_with_tiny_sd(folder / source, planned, seed)
-        else:
-            compose_from_emoji(folder / source, planned, seed, emoji_folder)
-        rows = [{"wanted": asdict(wanted), "shown": [asdict(said) for said in shown]} for wanted, shown in planned]
-        listing.write_text(json.dumps(rows, indent=1), encoding="utf-8")
+    concepts = sorted({each.name for each in load_emoji(emoji_folder)[0]})
+    planned = plan(concepts, groups, seed)
+    if source == "tiny-sd":
+        draw_with_tiny_sd(folder / source, planned, seed)
+    else:
+        compose_from_emoji(folder / source, planned, seed, emoji_folder)
+    rows = [{"wanted": asdict(wanted), "shown": [asdict(said) for said in shown]} for wanted, shown in planned]
+    (folder / source / "groups.json").write_text(json.dumps(rows, indent=1), encoding="utf-8")
     return read(folder, source)
 
 
@@ -182,7 +183,7 @@ def _save(image: Image.Image, file: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--groups", type=int, default=150)
+    parser.add_argument("--groups", type=int, default=600)
     parser.add_argument("--seed", type=int, default=3)
     arguments = parser.parse_args()
     for source, seed in (("emoji", arguments.seed + 1), ("tiny-sd", arguments.seed)):

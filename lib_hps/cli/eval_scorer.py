@@ -30,14 +30,14 @@ def run(arguments: argparse.Namespace) -> int:
     from lib_hps.files import atomic_write
     from lib_hps.scoring import load_scorer
     from lib_hps.training.evaluation import chance, measure, score_choices, table
-    from lib_hps.training.scorer_data import gather, readable, side_of
+    from lib_hps.training.scorer_data import gather, readable, side_of_choice
 
     share = join()
     with tempfile.TemporaryDirectory(prefix="hps-eval-") as scratch:
         found = gather(arguments.data, Path(scratch), layout=arguments.layout, images=arguments.images)
         choices, bad = readable(found.choices)
         if arguments.test_share is not None:
-            choices = [c for c in choices if side_of(c.prompt, arguments.seed) < arguments.test_share]
+            choices = [c for c in choices if side_of_choice(c, arguments.seed) < arguments.test_share]
         if not choices:
             raise InputError(f"No choice of {arguments.data} is left to measure on.")
         device = share.device if share.device and arguments.device == "auto" else arguments.device

@@ -29,6 +29,7 @@ from lib_hps.files import atomic_write, inside
 from .clip.config import CONFIG_KEY, ClipConfig
 from .images import CLIP_MEAN, CLIP_STD, Mode
 from .registry import Scale
+from .safetensors_writing import write_tensors
 
 if TYPE_CHECKING:
     import torch
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 SCORER_KEY = "hps_scorer"
 MERGES_KEY = "hps_merges"
 FORMAT = 2
-"""2 knows the key `head`: {"layers": [...]} of `lib_hps.scoring.clip.head`; files without one are written as 1."""
+"""2 knows the key `head`: {"reads": {term: groups}} of `scoring.clip.head`; files without one are written as 1."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,17 +115,14 @@ def write_classifier(
         InputError: the card says "embedded" and there is no merges file, or the reverse.
         StorageError: the file cannot be written.
     """
-    from safetensors.torch import save
-
     if (card.tokenizer == "embedded") != (merges_file is not None):
         raise InputError("A merges file is given exactly if the card's tokenizer is 'embedded'.")
     metadata = {CONFIG_KEY: config.to_json(), SCORER_KEY: card.to_json(), "format": "pt"}
     if merges_file is not None:
         raw = Path(merges_file).read_bytes()
         metadata[MERGES_KEY] = (gzip.decompress(raw) if raw.startswith(b"\x1f\x8b") else raw).decode("utf-8")
-    data = save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, metadata)
     with atomic_write(path) as stream:
-        stream.write(data)
+        write_tensors(stream, tensors, metadata)
     return Path(path)
 
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from lib_hps.errors import InputError, WeightsError
 
 from .clip_scorer import ClipScorer
-from .preprocess import normalise
 
 if TYPE_CHECKING:
     import torch
@@ -19,27 +18,32 @@ class HeadScorer(ClipScorer):
     """A CLIP with a `TasteHead`: its model is a `Clip` with the attribute `head`."""
 
     def _score_batch(self, pixels: torch.Tensor, prompts: list[str] | None) -> torch.Tensor:
+        import torch
+
         from .clip.head import describe
 
         if prompts is None:
             raise InputError(f"{self.name} needs a prompt.")
         preprocess = self.preprocess
+        sizes: dict[str, int] = {}
 
         def read(model: Any, rows: torch.Tensor) -> torch.Tensor:
-            return describe(model, normalise(rows, preprocess, dtype=self._slot.dtype), model.head.layers)
+            described = describe(model, rows, preprocess)
+            sizes.update((group, each.shape[1]) for group, each in described.items())
+            return torch.cat(list(described.values()), dim=1)
 
-        described = self._slot.run(read, pixels)  # (B, F)
-        texts = self.text_features(prompts).to(described.device)
+        flat = self._slot.run(read, pixels)  # (B, all groups)
+        described = dict(zip(sizes, flat.split(list(sizes.values()), dim=1), strict=True))
+        texts = self.text_features(prompts).to(flat.device)
         model = self._slot.get()
-        head = model.head.to(described.device)
-        return head(described, texts, model.logit_scale.detach().float().exp().to(described.device)).detach()
+        return model.head(described, texts, model.logit_scale.detach().float().exp().to(flat.device))
 
 
 def load_with_head(path: Path, device: torch.device, dtype: torch.dtype, head: Mapping[str, Any]) -> Any:
     """A CLIP with its head, from a classifier's file.
 
     Args:
-        head: what the file's card says of it: {"layers": [...]}.
+        head: what the file's card says of it: {"reads": {term: groups}}.
 
     Raises:
         WeightsError: the file has no whole head.
@@ -53,11 +57,11 @@ def load_with_head(path: Path, device: torch.device, dtype: torch.dtype, head: M
     try:
         config = ClipConfig.from_json(metadata.get(CONFIG_KEY, ""))
         mine = {name: tensors.pop(name) for name in list(tensors) if name.startswith(PREFIX)}
-        taste = TasteHead.from_tensors(tuple(int(layer) for layer in head["layers"]), mine)
-    except (InputError, KeyError, TypeError, ValueError) as error:
+        taste = TasteHead.from_tensors({str(name): list(groups) for name, groups in head["reads"].items()}, mine)
+    except (InputError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise WeightsError(f"{path}: {error}") from error
     clip: Any = clip_from_tensors(
         tensors, quick_gelu=config.quick_gelu, device=device, dtype=dtype, config=config, source=str(path)
     )
-    clip.head = taste.to(device)
+    clip.head = taste
     return clip.eval()

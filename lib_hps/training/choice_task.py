@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
-import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from lib_hps.errors import InputError
 from lib_hps.ranking import Ranking
 from lib_hps.training.choice_model import ChoiceModel
-from lib_hps.training.engine import Task
+from lib_hps.training.engine_task import Task
+from lib_hps.training.feature_reader import FeatureReader
 from lib_hps.training.losses import PreferenceLoss, preference_loss
 
 if TYPE_CHECKING:
     from lib_hps.training.feature_cache import FeatureCache
-
-log = logging.getLogger(__name__)
-
-_FILL_BATCH = 32
 
 
 @dataclass(frozen=True)
@@ -61,17 +55,10 @@ class ChoiceInputs:
         tokens: Callable[[str], torch.Tensor],
         cache: FeatureCache | None,
     ) -> None:
-        self._model, self._pixels, self._tokens, self._cache = model, pixels, tokens, cache
-        self._names: dict[Path, str] = {}
-
-    def image(self, path: Path) -> torch.Tensor:
-        """(L, D) of the frozen part, or the pixels where nothing is frozen.
-
-        Raises:
-            InputError: the picture cannot be read.
-        """
-        found = self._cache.find(self._name(path)) if self._cache else None
-        return self._compute([path])[0] if found is None else found
+        self._model, self._tokens = model, tokens
+        self._reader = FeatureReader(pixels, self._below, cache)
+        self.image = self._reader.read
+        self.fill = self._reader.fill
 
     def text(self, prompt: str) -> tuple[torch.Tensor, int]:
         """(L, D) of the frozen part (or (L,) tokens), and the position of its end."""
@@ -80,55 +67,9 @@ class ChoiceInputs:
             below = self._model.text_below(tokens[None].to(self._model.clip.device))[0]
         return below.cpu(), int(tokens.argmax())
 
-    def fill(self, paths: Iterable[Path], progress: Callable[[int], None] = lambda done: None) -> dict[Path, str]:
-        """Compute what is not kept yet, in batches; return the pictures that cannot be read, with the reason.
-
-        Raises:
-            StorageError: the cache cannot be written.
-        """
-        bad: dict[Path, str] = {}
-        waiting: list[Path] = []
-        for path in dict.fromkeys(paths):
-            try:
-                if self._cache is None:
-                    self._pixels(path)
-                elif self._cache.find(self._name(path)) is None:
-                    waiting.append(path)
-            except InputError as error:
-                bad[path] = str(error)
-            progress(1)
-            if len(waiting) == _FILL_BATCH:
-                bad |= self._fill(waiting)
-                waiting = []
-        return bad | self._fill(waiting)
-
-    def _fill(self, paths: list[Path]) -> dict[Path, str]:
-        good, bad = [], {}
-        for path in paths:
-            try:
-                good.append((path, self._pixels(path)))
-            except InputError as error:
-                bad[path] = str(error)
-        if good:
-            self._compute([path for path, _ in good], torch.stack([pixels for _, pixels in good]))
-        return bad
-
-    def _compute(self, paths: list[Path], pixels: torch.Tensor | None = None) -> torch.Tensor:
-        if pixels is None:
-            pixels = torch.stack([self._pixels(path) for path in paths])
+    def _below(self, pixels: torch.Tensor) -> torch.Tensor:
         clip = self._model.clip
-        below = self._model.image_below(pixels.to(clip.device, clip.dtype)).detach().cpu()
-        if self._cache is None:
-            return below
-        return torch.stack([self._cache.keep(self._name(p), b) for p, b in zip(paths, below, strict=True)])
-
-    def _name(self, path: Path) -> str:
-        if path not in self._names:
-            try:
-                self._names[path] = hashlib.sha256(path.read_bytes()).hexdigest()
-            except OSError as error:
-                raise InputError(f"Cannot read the picture {path}: {error.strerror}.") from error
-        return self._names[path]
+        return self._model.image_below(pixels.to(clip.device, clip.dtype)).detach().cpu()
 
 
 class ChoiceTask(Task):

@@ -6,155 +6,26 @@ as if nothing had happened, on one CPU process to the last bit.
 
 from __future__ import annotations
 
-import abc
-import logging
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import nullcontext
-from dataclasses import dataclass, field
+from contextlib import closing, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from lib_hps.errors import InputError
 from lib_hps.training.ema import WeightAverage
+from lib_hps.training.engine_config import EngineConfig, Precision
+from lib_hps.training.engine_task import Result, Task
 from lib_hps.training.logs import TrainingLog
-from lib_hps.training.optimizers import Optimizer, make_optimizer
-from lib_hps.training.sampling import batch_indices, example_generator
-from lib_hps.training.schedule import Schedule, learning_rate_factor
+from lib_hps.training.optimizers import make_optimizer
+from lib_hps.training.sampling import example_generator
+from lib_hps.training.schedule import learning_rate_factor
 from lib_hps.training.state import RunState
 
 if TYPE_CHECKING:
-    import torch
     from accelerate import Accelerator
-
-log = logging.getLogger(__name__)
-
-Precision = Literal["fp32", "bf16", "fp16"]
-
-
-@dataclass(frozen=True)
-class EngineConfig:
-    """How a task is trained.
-
-    Attributes:
-        steps: optimiser steps.
-        batch: examples in a step, all processes and accumulated parts together.
-        micro_batch: examples that one process takes at once; None: all of its share.
-        optimizer: "adamw"; "adamw8bit" (bitsandbytes) and "prodigy" (prodigyopt) where they are installed.
-        lr: the optimiser's peak learning rate; Prodigy finds it, give 1.
-        betas: the optimiser's.
-        weight_decay: the optimiser's.
-        warmup: steps of linear warm-up.
-        schedule: of the learning rate behind the warm-up.
-        clip_norm: of the gradient, 0 for none.
-        ema: decay of an average of the weights that is evaluated and kept in the weights' place; 0 for none.
-        precision: of the forward pass; weights stay as the task made them.
-        seed: of everything.
-        save_every: steps between states on disk.
-        eval_every: steps between evaluations; 0 for none.
-        patience: evaluations without a better value before the run stops; 0 for never.
-
-    Raises:
-        InputError: a value out of range, named.
-    """
-
-    steps: int
-    batch: int
-    micro_batch: int | None = None
-    optimizer: Optimizer = "adamw"
-    lr: float = 1e-4
-    betas: tuple[float, float] = (0.9, 0.999)
-    weight_decay: float = 0.01
-    warmup: int = 0
-    schedule: Schedule = "constant"
-    clip_norm: float = 1.0
-    ema: float = 0.0
-    precision: Precision = "fp32"
-    seed: int = 0
-    save_every: int = 100
-    eval_every: int = 0
-    patience: int = 0
-
-    def __post_init__(self) -> None:
-        for name, lowest in (
-            ("steps", 1),
-            ("batch", 1),
-            ("warmup", 0),
-            ("seed", 0),
-            ("save_every", 1),
-            ("eval_every", 0),
-            ("patience", 0),
-        ):
-            if getattr(self, name) < lowest:
-                raise InputError(f"{name} is {getattr(self, name)!r}; give a whole number from {lowest}.")
-        if self.micro_batch is not None and not 1 <= self.micro_batch <= self.batch:
-            raise InputError(f"micro_batch is {self.micro_batch!r}; give 1 to {self.batch} (the batch).")
-        if not 0 < self.lr < math.inf:
-            raise InputError(f"lr is {self.lr!r}; give a number above 0.")
-        for name in ("weight_decay", "clip_norm"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise InputError(f"{name} is {getattr(self, name)!r}; give 0 or more.")
-        if not 0 <= self.ema < 1:
-            raise InputError(f"ema is {self.ema!r}; give 0 (none) or a decay below 1, such as 0.999.")
-
-
-class Task(abc.ABC):
-    """What is trained. `model` is the module whose forward `loss` calls: it is what DDP wraps."""
-
-    model: torch.nn.Module
-
-    @property
-    @abc.abstractmethod
-    def count(self) -> int:
-        """Examples in the data set."""
-
-    @abc.abstractmethod
-    def load(self, index: int, generator: torch.Generator) -> Any:
-        """One example, on the CPU, with its random choices; may run in another thread."""
-
-    @abc.abstractmethod
-    def collate(self, examples: Sequence[Any]) -> Any:
-        """A batch of what `load` gave, on the CPU."""
-
-    @abc.abstractmethod
-    def loss(self, model: torch.nn.Module, batch: Any, device: torch.device) -> tuple[torch.Tensor, dict[str, float]]:
-        """The mean loss of the batch's examples through `model` (the wrapped one), and figures for the log."""
-
-    def plan(self, step: int, *, batch: int, micro: int, seed: int) -> Sequence[int]:
-        """The `batch` examples of a step, a function of the arguments alone.
-
-        A task whose examples do not all fit together gives runs of `micro` that do.
-        """
-        return batch_indices(step, count=self.count, batch=batch, seed=seed)
-
-    def after_step(self) -> None:  # noqa: B027 - most tasks have nothing to do here
-        """Called when the optimiser has changed the weights, before they are averaged or saved."""
-
-    def evaluate(self) -> dict[str, float]:
-        """Figures of the present weights; "value" decides which ones are best (higher is better).
-
-        The first process evaluates for all.
-        """
-        return {}
-
-
-@dataclass
-class Result:
-    """How a run ended.
-
-    Attributes:
-        step: steps done.
-        best_step: when the best value was seen; None without evaluations.
-        history: every evaluation: {"step": ..., figures}.
-        stopped_early: patience ran out.
-    """
-
-    step: int
-    best_step: int | None = None
-    history: list[dict[str, float]] = field(default_factory=list)
-    stopped_early: bool = False
 
 
 def train(task: Task, config: EngineConfig, folder: Path, *, accelerator: Accelerator | None = None) -> Result:
@@ -192,7 +63,7 @@ class _Loop:
         if not trained:
             raise InputError("There is nothing to train: every parameter of the model is frozen.")
         self._task, self._config, self._accelerator = task, config, accelerator
-        self._micro, self._parts = _split(config, accelerator.num_processes)
+        self._micro, self._parts = config.shares(accelerator.num_processes)
         optimizer = make_optimizer(
             config.optimizer, trained, lr=config.lr, betas=config.betas, weight_decay=config.weight_decay
         )
@@ -205,7 +76,7 @@ class _Loop:
         state, config = self._state, self._config
         state.load()
         self._log.resume(state.step)
-        with ThreadPoolExecutor(1, thread_name_prefix="hps-examples") as pool:
+        with closing(self._log), ThreadPoolExecutor(1, thread_name_prefix="hps-examples") as pool:
             for step, parts in self._steps(pool):
                 figures = self._step(step, parts)
                 state.step = step + 1
@@ -217,7 +88,6 @@ class _Loop:
                     state.save()
                 if self._is_out_of_patience():
                     break
-        self._log.close()
         if self._average is not None:
             self._average.apply()
         state.restore_best()
@@ -294,17 +164,3 @@ class _Loop:
 
     def _is_out_of_patience(self) -> bool:
         return bool(self._config.patience) and self._state.evaluations_without_gain >= self._config.patience
-
-
-def _split(config: EngineConfig, world: int) -> tuple[int, int]:
-    """Examples in a part, and parts in a step, of each process."""
-    if config.batch % world:
-        raise InputError(f"{world} processes cannot share a batch of {config.batch}. Make it a multiple of them.")
-    share = config.batch // world
-    micro = min(config.micro_batch or share, share)
-    if share % micro:
-        raise InputError(
-            f"The batch of {config.batch} gives each of {world} processes {share} examples, which parts of {micro} do "
-            "not divide. Choose another micro_batch."
-        )
-    return micro, share // micro

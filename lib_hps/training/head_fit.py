@@ -1,156 +1,194 @@
-"""Fits a `TasteHead`: linear, convex, its shrinkage chosen by cross-validation over prompts; seconds for 1,000 choices.
+"""Fits a `TasteHead`: convex, with one prior variance for each block of columns; seconds for 1,000 choices.
 
-The start model's own score stays in it with a weight of its own, so that few choices change little.
+The variances are those that make the answers most likely (MacKay 1992, with Laplace's approximation), so blocks that a
+taste has no use for fade away. Then whole families of blocks are dropped where that lowers the loss in cross-validation
+over prompts: what is learned of one prompt must hold for others. The start model's own score stays, with a weight that
+begins at 1, so that few choices change little.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
-from lib_hps.ranking import Ranking
 from lib_hps.scoring.clip.head import TasteHead
-from lib_hps.training.losses import PreferenceLoss, tiers_of
+from lib_hps.training.head_answers import Answers
+from lib_hps.training.head_basis import Basis
 
-SHRINKAGES = (10.0, 3.0, 1.0, 0.3, 0.1, 0.03, 0.01)
 FOLDS = 3
-
-
-@dataclass(frozen=True)
-class Answers:
-    """Choices over a table of examples (picture and prompt), as equal rows: R rows of up to m examples.
-
-    A row is a softmax over its examples against `target` (R, m). Plackett-Luce has a row for each place of the order,
-    the pairwise loss one for each edge; see `losses.preference_loss`, which this equals.
-    """
-
-    examples: torch.Tensor  # (R, m), int64
-    mask: torch.Tensor  # (R, m), bool
-    target: torch.Tensor  # (R, m)
-    weight: torch.Tensor  # (R,)
-    choice: torch.Tensor  # (R,), number of the choice
-
-    def of(self, choices: torch.Tensor) -> Answers:
-        """The rows of the choices for which `choices` (C,) is True."""
-        keep = choices[self.choice]
-        return Answers(*(part[keep] for part in (self.examples, self.mask, self.target, self.weight, self.choice)))
-
-    def loss(self, scores: torch.Tensor) -> torch.Tensor:
-        """Mean over choices, of scores (examples,)."""
-        rows = scores[self.examples].masked_fill(~self.mask, -torch.inf)
-        costs = rows.logsumexp(dim=1) - (scores[self.examples] * self.target).sum(dim=1)
-        return (costs * self.weight).sum() / len(self.choice.unique())
-
-
-def answers(rankings: Sequence[Ranking], first: Sequence[int], kind: PreferenceLoss) -> Answers:
-    """Rankings whose candidates are the examples from `first` on."""
-    rows: list[tuple[list[int], list[int], float, int]] = []  # candidates, best ones, weight, choice
-    for number, (ranking, start) in enumerate(zip(rankings, first, strict=True)):
-        for left, best, weight in _rows_of(ranking, kind):
-            rows.append(([start + i for i in left], [start + i for i in best], weight, number))
-    width = max(len(left) for left, *_ in rows)
-    examples, target = torch.zeros(len(rows), width, dtype=torch.long), torch.zeros(len(rows), width)
-    mask = torch.zeros(len(rows), width, dtype=torch.bool)
-    for at, (left, best, _, _) in enumerate(rows):
-        examples[at, : len(left)], mask[at, : len(left)] = torch.tensor(left), True
-        target[at, : len(left)] = torch.tensor([(i in best) / len(best) for i in left])
-    weights, choice = torch.tensor([row[2] for row in rows]), torch.tensor([row[3] for row in rows])
-    return Answers(examples, mask, target, weights, choice)
-
-
-def _rows_of(ranking: Ranking, kind: PreferenceLoss) -> list[tuple[list[int], list[int], float]]:
-    if kind == "pairwise":
-        return [([better, worse], [better], 1 / len(ranking.edges)) for better, worse in ranking.edges]
-    if kind == "softmax":
-        return [(list(range(ranking.count)), list(ranking.best()), 1.0)]
-    tiers = tiers_of(ranking)
-    return [([i for later in tiers[at:] for i in later], tier, 1.0) for at, tier in enumerate(tiers[:-1])]
-
-
-@dataclass(frozen=True)
-class Fitted:
-    """A head, and what decided it: negative log-likelihoods in cross-validation, of the start model and of the head."""
-
-    head: TasteHead
-    reads: str
-    shrinkage: float
-    start_loss: float
-    loss: float
+_ROUNDS = 10  # of the variances
+_MOST = 600  # choices by which variances are found and families judged
+_FADED = 2e-3  # of the largest variance: below, a block is gone
+_ROWS = 512  # softmaxes at once
 
 
 @dataclass(frozen=True)
 class Table:
-    """All examples: pictures (N, F) of `describe`, products (N, E), and exp(logit_scale) * cosine (N,)."""
+    """All examples: groups of `describe` (N, F), prompts (N, E), and exp(logit_scale) * cosine (N,)."""
 
-    pictures: torch.Tensor
-    products: torch.Tensor
-    cosine: torch.Tensor
+    described: Mapping[str, Tensor]
+    texts: Tensor
+    cosine: Tensor
 
 
-def fit_head(
-    table: Table,
-    known: Answers,
-    folds: torch.Tensor,
-    layers: tuple[int, ...],
-    *,
-    edge: int,
-    progress: Callable[[], None] = lambda: None,
-) -> Fitted:
-    """Choose what is read and how much it is shrunk, then fit on everything.
+@dataclass(frozen=True)
+class Fitted:
+    """A head, and what decided it.
+
+    Attributes:
+        blocks: prior variance of each block that is left.
+        start_loss: negative log-likelihood of the start model, a mean over choices.
+        loss: of the head, in cross-validation.
+    """
+
+    head: TasteHead
+    blocks: dict[str, float]
+    start_loss: float
+    loss: float
+
+
+def fit_head(table: Table, known: Answers, folds: Tensor) -> Fitted:
+    """Fit a head.
 
     Args:
+        table: what the choices' pictures and prompts look like.
+        known: the answers.
         folds: (C,) fold of each choice; choices of a prompt share one.
-        edge: the first `edge` columns of the pictures are the first projection alone, CLIP's view of the plain pixels.
-        progress: called after each of `candidates()` fits.
     """
-    mean, spread = table.pictures.mean(dim=0), table.pictures.std(dim=0).clamp_min(1e-4)
-    product_spread = table.products.std(dim=0).clamp_min(1e-4)
-    embedding = table.products.shape[1]
-    x = torch.cat([(table.pictures - mean) / spread, table.products / product_spread], dim=1)  # (N, F + E)
-    plain = torch.zeros(x.shape[1], dtype=torch.bool)
-    plain[:edge], plain[-2 * embedding :] = True, True  # and the embedding and its products
-    found: list[tuple[float, str, float]] = []
-    nothing = torch.zeros_like(plain)
-    for reads, columns in (("start", nothing), ("plain", plain), ("all", ~nothing)):
-        for shrinkage in SHRINKAGES if reads != "start" else SHRINKAGES[:1]:
-            part, losses = x[:, columns], []
-            for fold in folds.unique().tolist():
-                weights = _solved(part, table.cosine, known.of(folds != fold), shrinkage)
-                losses.append(float(known.of(folds == fold).loss(_scores(part, table.cosine, weights))))
-                progress()
-            found.append((sum(losses) / len(losses), reads, shrinkage))
-    loss, reads, shrinkage = min(found)
-    columns = {"start": nothing, "plain": plain, "all": ~nothing}[reads]
-    weights = _solved(x[:, columns], table.cosine, known, shrinkage)
-    full = torch.zeros(x.shape[1])
-    full[columns] = weights[1:]
-    split = table.pictures.shape[1]
-    head = TasteHead(layers, full[:split] / spread, full[split:] / product_spread, weights[0])
-    return Fitted(head, reads, shrinkage, found[0][0], loss)
+    basis = Basis(table.described, table.texts)
+    problem = _Problem(basis, table)
+    few = known if len(folds) <= _MOST else known.of(_first(len(folds), _MOST))
+    variances = problem.likeliest(few)
+    nothing = torch.cat([variances[:1], torch.zeros(len(variances) - 1)])
+    start, start_hits = problem.held_out(few, folds, nothing)
+    variances, losses, hits = _without_idle_families(problem, few, folds, variances, basis)
+    gain = start - losses
+    # no more than chance may give, or surer but not oftener right: the start model stays as it is
+    if gain.mean() <= gain.std() / len(gain) ** 0.5 or hits < start_hits:
+        variances, losses = nothing, start
+    weights = problem.solve(known, variances)
+    blocks = {name: float(v) for name, v in zip(basis.blocks, variances[1:], strict=True) if v > 0}
+    head = TasteHead(basis.head(weights[0] / problem.spread, weights[1:].split(problem.sizes)))
+    return Fitted(head, blocks, float(known.loss(table.cosine)), float(losses.mean()))
 
 
-def count_fits(folds: int = FOLDS) -> int:
-    """How often `fit_head` calls `progress`."""
-    return folds * (1 + 2 * len(SHRINKAGES))
+def _first(count: int, most: int) -> Tensor:
+    keep = torch.zeros(count, dtype=torch.bool)
+    keep[torch.randperm(count, generator=torch.Generator().manual_seed(0))[:most]] = True
+    return keep
 
 
-def _scores(x: torch.Tensor, cosine: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
-    return x @ weights[1:] + weights[0] * cosine
+def _without_idle_families(
+    problem: _Problem, known: Answers, folds: Tensor, variances: Tensor, basis: Basis
+) -> tuple[Tensor, Tensor, float]:
+    """One family after the other is dropped where the loss falls without it."""
+    family = ["start", *basis.blocks.values()]
+    losses, hits = problem.held_out(known, folds, variances)
+    for gone in ("embedding", "towers", "waves", "prompt", "pixels"):
+        kept = variances * torch.tensor([float(name != gone) for name in family])
+        if not torch.equal(kept, variances):
+            without, hits_without = problem.held_out(known, folds, kept)
+            if without.mean() <= losses.mean():
+                losses, hits, variances = without, hits_without, kept
+    return variances, losses, hits
 
 
-def _solved(x: torch.Tensor, cosine: torch.Tensor, known: Answers, shrinkage: float) -> torch.Tensor:
-    """Least loss plus shrinkage * |weights|^2 / 2; the cosine's weight goes nearly free. Convex: no seed, no rate."""
-    weights = torch.zeros(x.shape[1] + 1, requires_grad=True)
-    optimizer = torch.optim.LBFGS([weights], max_iter=60, history_size=10, line_search_fn="strong_wolfe")
+class _Problem:
+    """Softmaxes of rows over columns @ weights, with a normal prior on the weights of each block.
 
-    def closure() -> torch.Tensor:
-        optimizer.zero_grad()
-        penalty = 0.5 * shrinkage * weights[1:].square().sum() + 1e-3 * (weights[0] - 1).square()
-        loss = known.loss(_scores(x, cosine, weights)) + penalty
-        loss.backward()
-        return loss
+    The first block is the start model's score alone, over its own spread, with a prior mean that keeps it as it is.
+    """
 
-    optimizer.step(closure)
-    return weights.detach()
+    def __init__(self, basis: Basis, table: Table) -> None:
+        columns = basis.columns(table.described, table.texts)
+        self.sizes = [each.shape[1] for each in columns]
+        self.spread = table.cosine.std().clamp_min(1e-6)
+        self._x = torch.cat([(table.cosine / self.spread)[:, None], *columns], dim=1)  # (N, D)
+        self._block = torch.repeat_interleave(torch.arange(len(columns) + 1), torch.tensor([1, *self.sizes]))
+
+    def solve(self, known: Answers, variances: Tensor, begin: Tensor | None = None, rounds: int = 8) -> Tensor:
+        """The likeliest weights (D,) under the prior, by Newton's method."""
+        return self._solved(known, variances, begin, rounds)[0]
+
+    def held_out(self, known: Answers, folds: Tensor, variances: Tensor) -> tuple[Tensor, float]:
+        """Loss of each choice under what the other folds taught, fold by fold; and how often that was right."""
+        losses, hits = [], []
+        for fold in folds.unique().tolist():
+            there = known.of(folds == fold)
+            if len(there.choice):
+                scores = self._x @ self.solve(known.of(folds != fold), variances, rounds=5)
+                losses.append(there.losses(scores))
+                hits.append(there.hits(scores))
+        return torch.cat(losses), float(torch.cat(hits).mean())
+
+    def likeliest(self, known: Answers) -> Tensor:
+        """Prior variances, (blocks + 1,): MacKay's rule until they hardly change."""
+        count = len(self.sizes) + 1
+        variances = torch.ones(count)
+        variances[0] = self.spread**2
+        weights: Tensor | None = None
+        for number in range(_ROUNDS):
+            weights, factor, kept = self._solved(known, variances, weights, 4 if number == 0 else 2)
+            uncertain = torch.cholesky_inverse(factor).diagonal() / variances[self._block][kept]  # 1: nothing is known
+            sums = torch.zeros(2, count).index_add_(
+                1, self._block[kept], torch.stack([weights[kept].square(), 1 - uncertain])
+            )
+            new = variances * (sums[0] / variances.clamp_min(1e-9) / sums[1].clamp_min(1e-6)).clamp(1e-3, 1e3)
+            new[0] = variances[0]
+            new[1:][new[1:] < _FADED * new[1:].max()] = 0
+            change = (new.clamp_min(1e-9) / variances.clamp_min(1e-9)).log()[new > 0].abs().max()
+            variances = new
+            if change < 0.1:
+                break
+        return variances
+
+    def _solved(
+        self, known: Answers, variances: Tensor, begin: Tensor | None, rounds: int
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Weights (D,), the Cholesky factor of their precision, and which of the D have any variance."""
+        kept = variances[self._block] > 0
+        precision = 1 / variances[self._block][kept]
+        x = self._x[:, kept]
+        mean = torch.zeros(x.shape[1])
+        mean[0] = self.spread
+        weights = mean.clone() if begin is None else begin[kept]
+        choices = len(known.choice.unique())
+
+        def cost(w: Tensor) -> float:
+            return choices * float(known.loss(x @ w)) + 0.5 * float((precision * (w - mean).square()).sum())
+
+        before = cost(weights)
+        for _ in range(rounds):
+            gradient, curvature = _derivatives(known, x, weights)
+            curvature.diagonal().add_(precision)
+            factor = torch.linalg.cholesky(curvature)
+            step = torch.cholesky_solve((gradient + precision * (weights - mean))[:, None], factor)[:, 0]
+            size = 1.0
+            while (after := cost(weights - size * step)) > before and size > 1 / 64:
+                size /= 2
+            weights = weights - size * step
+            if before - after < 0.05:
+                break
+            before = after
+        full = torch.zeros(len(kept))
+        full[kept] = weights
+        return full, factor, kept
+
+
+def _derivatives(known: Answers, x: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+    """Gradient (D,) and curvature (D, D) of the summed loss."""
+    scores = x @ weights
+    gradient, curvature = torch.zeros(x.shape[1]), torch.zeros(x.shape[1], x.shape[1])
+    for first in range(0, len(known.choice), _ROWS):
+        part = slice(first, first + _ROWS)
+        rows, weight = known.examples[part], known.weight[part, None]
+        share = scores[rows].masked_fill(~known.mask[part], -torch.inf).softmax(dim=1)  # (R, m)
+        candidates = x[rows]  # (R, m, D)
+        gradient += torch.einsum("rm,rmd->d", weight * (share - known.target[part]), candidates)
+        centred = candidates - torch.einsum("rm,rmd->rd", share, candidates)[:, None]
+        scaled = (centred * (weight * share).sqrt()[..., None]).flatten(0, 1)
+        curvature += scaled.T @ scaled
+    return gradient, curvature

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from lib_hps.errors import StorageError
 from lib_hps.files import atomic_write
 
 FILE = "log.jsonl"
@@ -49,8 +50,7 @@ class TrainingLog:
 
     def evaluation(self, step: int, figures: dict[str, float]) -> None:
         """Note an evaluation."""
-        if self._folder is not None:
-            self._write("evaluation", step, figures)
+        self._write("evaluation", step, figures)
 
     def close(self) -> None:
         """Flush and close."""
@@ -59,11 +59,20 @@ class TrainingLog:
                 part.close()
 
     def _write(self, kind: str, step: int, figures: dict[str, float]) -> None:
-        self._stream.write(json.dumps({"kind": kind, "step": step, **figures}) + "\n")
-        self._stream.flush()
-        if self._board is not None:
-            for name, value in figures.items():
-                self._board.add_scalar(f"{kind}/{name}", value, step)
+        if self._folder is None:
+            return
+        try:
+            self._stream.write(json.dumps({"kind": kind, "step": step, **figures}) + "\n")
+            self._stream.flush()
+            if self._board is not None:
+                for name, value in figures.items():
+                    self._board.add_scalar(f"{kind}/{name}", value, step)
+        except OSError as error:
+            self._stream = None  # closing it would fail again
+            raise StorageError(
+                f"Cannot write {self._folder / FILE}: {error.strerror}. Free some space and start again: the run goes "
+                "on from its last state."
+            ) from error
 
 
 def _lines(file: Path) -> list[dict[str, Any]]:

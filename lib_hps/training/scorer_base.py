@@ -52,9 +52,18 @@ class Base:
 
         from lib_hps.scoring.preprocess import normalise
 
+        return normalise(self.square(path)[None], self.preprocess, dtype=torch.float32)[0]
+
+    def square(self, path: Path) -> torch.Tensor:
+        """A picture as `describe` takes it: (3, S, S), uint8 or float32 in 0..1.
+
+        Raises:
+            InputError: it cannot be read.
+        """
+        import torch
+
         preprocess = self.preprocess
-        square = torch.from_numpy(preprocess(open_image(path, wanted_px=preprocess.size_px)))
-        return normalise(square[None], preprocess, dtype=torch.float32)[0]
+        return torch.from_numpy(preprocess(open_image(path, wanted_px=preprocess.size_px)))
 
     def tokens(self) -> Any:
         """prompt -> (L,) tokens, cut behind <end_of_text>."""

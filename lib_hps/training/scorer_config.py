@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from lib_hps.errors import InputError
-from lib_hps.training.engine import Precision
+from lib_hps.training.engine_config import Precision
 from lib_hps.training.losses import PreferenceLoss
 
 Method = Literal["auto", "head", "blocks"]

@@ -44,7 +44,7 @@ def gather(data: Path, scratch: Path, *, layout: str | None = None, images: Path
         prompt = clean_prompt(row.prompt).strip()
         if not row.ranking.best() or len(row.pictures) < 2:
             found.undecided += 1
-        elif not prompt:
+        elif not prompt and row.prompt.strip():
             found.problems.append(f"{row.source or row.id}: nothing is left of the prompt {row.prompt!r}.")
         else:
             _add(found, row, prompt, scratch)
@@ -86,6 +86,11 @@ def side_of(prompt: str, seed: int) -> float:
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:6], "big") / 2**48
 
 
+def side_of_choice(choice: TrainingChoice, seed: int) -> float:
+    """As `side_of`; a choice without a prompt (graded pictures) goes by its pictures."""
+    return side_of(choice.prompt or " ".join(sorted(image.name for image in choice.images)), seed)
+
+
 def split(
     choices: Sequence[TrainingChoice], *, validation: float, test: float, seed: int
 ) -> tuple[list[TrainingChoice], list[TrainingChoice], list[TrainingChoice]]:
@@ -96,7 +101,7 @@ def split(
     """
     sides: tuple[list[TrainingChoice], ...] = ([], [], [])
     for choice in choices:
-        at = side_of(choice.prompt, seed)
+        at = side_of_choice(choice, seed)
         sides[2 if at < test else 1 if at < test + validation else 0].append(choice)
     if not sides[0]:
         raise InputError("Every prompt fell on the side of validation or test. Give more prompts, or smaller shares.")

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from lib_hps.errors import InputError
-from lib_hps.scoring.clip.head import describe, layers_to_read
+from lib_hps.scoring.clip.head import FEATURES, describe
 from lib_hps.training.choice_model import ChoiceModel
 from lib_hps.training.choice_task import ChoiceInputs, ChoiceTask, TrainingChoice, top_1_accuracy
-from lib_hps.training.engine import EngineConfig, train
+from lib_hps.training.engine import train
+from lib_hps.training.engine_config import EngineConfig
 from lib_hps.training.feature_cache import FeatureCache
-from lib_hps.training.head_fit import FOLDS, Answers, Fitted, Table, answers, count_fits, fit_head
+from lib_hps.training.feature_reader import FeatureReader
+from lib_hps.training.head_answers import answers
+from lib_hps.training.head_fit import FOLDS, Fitted, Table, fit_head
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -26,65 +28,60 @@ if TYPE_CHECKING:
     from lib_hps.training.scorer_training import Trained
 
 Tensors = dict[str, torch.Tensor]
-_BATCH = 32
 
 
-def _depth(base: Base) -> int:
-    layers = base.clip.config.vision.layers
-    if not isinstance(layers, int):
+def _check_vit(base: Base) -> None:
+    if not isinstance(base.clip.config.vision.layers, int):
         raise InputError(f"{base.name} has a ResNet for an image tower; only CLIPs with a ViT can be trained.")
-    return layers
+
+
+def _filled(
+    reader: FeatureReader | ChoiceInputs,
+    paths: Iterable[Path],
+    accelerator: Accelerator,
+    take: Callable[[Path, torch.Tensor], None] | None = None,
+) -> dict[Path, str]:
+    """Read all pictures, under a progress bar in the first process."""
+    from tqdm import tqdm
+
+    every = sorted(set(paths))
+    is_quiet = None if accelerator.is_main_process else True
+    with tqdm(total=len(every), unit="picture", desc="reading", disable=is_quiet) as bar:
+        return reader.fill(
+            every,
+            rank=accelerator.process_index,
+            world=accelerator.num_processes,
+            wait=accelerator.wait_for_everyone,
+            take=take,
+            progress=bar.update,
+        )
 
 
 class HeadMethod:
-    """Features of every layer, computed once and kept on disk, and a convex fit in the first process."""
+    """Features of pixels and layers, computed once and kept on disk, and a convex fit in the first process."""
 
     def __init__(self, base: Base, config: ScorerConfig, accelerator: Accelerator, cache: Path | None) -> None:
+        _check_vit(base)
         self._base, self._config, self._accelerator = base, config, accelerator
         self._clip = base.clip.to(accelerator.device)
-        self._layers = layers_to_read(_depth(base))
-        self._cache = FeatureCache(cache, f"head {self._layers} {base.digest}") if cache else None
+        kept = FeatureCache(cache, f"head {FEATURES} {base.digest}") if cache else None
+        self._reader = FeatureReader(base.square, self._describe, kept)
+        self._sizes = self._groups(torch.zeros(1, 3, base.preprocess.size_px, base.preprocess.size_px))
         self._described: dict[Path, torch.Tensor] = {}
 
     def fill(self, paths: Iterable[Path]) -> dict[Path, str]:
-        """Compute what is not kept yet, each process its share; the pictures that cannot be read, with the reason."""
-        from tqdm import tqdm
+        """Compute what is not kept yet; the pictures that cannot be read, with the reason."""
+        return _filled(self._reader, paths, self._accelerator, take=self._described.__setitem__)
 
-        mine, world = self._accelerator.process_index, self._accelerator.num_processes
-        every, bad = sorted(paths), {}
-        order = every[mine::world] + [path for rank in range(world) if rank != mine for path in every[rank::world]]
-        waiting: list[tuple[Path, str, torch.Tensor]] = []
-        shared = len(every[mine::world]) if self._cache else 0
-        bar = tqdm(total=len(every), unit="picture", desc="reading", disable=None if not mine else True)
-        for number, path in enumerate(order):
-            if number == shared:
-                waiting = self._flush(waiting)
-                self._accelerator.wait_for_everyone()  # the others' share lies in the cache now
-            try:
-                name = hashlib.sha256(path.read_bytes()).hexdigest()
-                kept = self._cache.find(name) if self._cache else None
-                if kept is not None:
-                    self._described[path] = kept.float()
-                else:
-                    waiting.append((path, name, self._base.pixels(path)))
-            except OSError as error:
-                bad[path] = error.strerror or str(error)
-            except InputError as error:
-                bad[path] = str(error)
-            waiting = self._flush(waiting) if len(waiting) == _BATCH else waiting
-            bar.update()
-        self._flush(waiting)
-        bar.close()
-        return bad
+    def _groups(self, levels: torch.Tensor) -> dict[str, int]:
+        with torch.inference_mode():
+            described = describe(self._clip, levels.to(self._accelerator.device), self._base.preprocess)
+        return {name: each.shape[1] for name, each in described.items()}
 
-    def _flush(self, waiting: list[tuple[Path, str, torch.Tensor]]) -> list[tuple[Path, str, torch.Tensor]]:
-        if waiting:
-            pixels = torch.stack([pixels for *_, pixels in waiting]).to(self._accelerator.device)
-            with torch.inference_mode():
-                described = describe(self._clip, pixels, self._layers).cpu().half()
-            for (path, name, _), row in zip(waiting, described, strict=True):
-                self._described[path] = (self._cache.keep(name, row) if self._cache else row).float()
-        return []
+    def _describe(self, levels: torch.Tensor) -> torch.Tensor:
+        with torch.inference_mode():
+            described = describe(self._clip, levels.to(self._accelerator.device), self._base.preprocess)
+        return torch.cat(list(described.values()), dim=1).cpu().half()
 
     def train(self, result: Trained, run: Path) -> tuple[Tensors, dict[str, Any]]:
         """The classifier's tensors, and what its card says of them."""
@@ -92,45 +89,45 @@ class HeadMethod:
 
         choices = [*result.train, *result.validation]
         result.train, result.validation = choices, []  # cross-validation needs no other
-        sizes = [len(choices) // part for part in (8, 4, 2) if len(choices) // part >= 12]
-        with tqdm(total=count_fits() * (1 + len(sizes)), unit="fit", desc="fitting", disable=None) as bar:
-            fitted = self._fit(choices, bar.update)
-            if result.test:
-                order = torch.randperm(len(choices), generator=torch.Generator().manual_seed(self._config.seed))
-                for size in sizes:
-                    part = self._fit([choices[i] for i in order[:size].tolist()], bar.update)
-                    result.curve.append((size, self._accuracy(part, result.test)))
-                result.curve.append((len(choices), self._accuracy(fitted, result.test)))
+        sizes = [len(choices) // part for part in (8, 4, 2) if len(choices) // part >= 12 and result.test]
+        with tqdm(total=1 + len(sizes), unit="fit", desc="fitting", disable=None) as bar:
+            fitted = self._fit(choices)
+            bar.update()
+            order = torch.randperm(len(choices), generator=torch.Generator().manual_seed(self._config.seed))
+            for size in sizes:
+                part = self._fit([choices[i] for i in order[:size].tolist()])
+                result.curve.append((size, self._accuracy(part, result.test)))
+                bar.update()
+        if result.test:
+            result.curve.append((len(choices), self._accuracy(fitted, result.test)))
+        strongest = sorted(fitted.blocks, key=lambda name: -fitted.blocks[name])[:4]
         result.notes.append(
             f"Cross-validated loss {fitted.loss:.4f}, of the start model {fitted.start_loss:.4f}; the head reads "
-            f"{ {'start': 'nothing new', 'plain': 'the first projection', 'all': 'every layer'}[fitted.reads] }, "
-            f"shrinkage {fitted.shrinkage:g}."
+            f"{'mostly ' + ', '.join(strongest) if strongest else 'nothing new'}."
         )
         tensors = {**self._clip.cpu().state_dict(), **fitted.head.to_tensors()}
-        return tensors, {"head": {"layers": list(self._layers), "reads": fitted.reads, "shrinkage": fitted.shrinkage}}
+        return tensors, {"head": {"reads": fitted.head.reads, "blocks": fitted.blocks}}
 
-    def _fit(self, choices: Sequence[TrainingChoice], progress: Any) -> Fitted:
-        table, known = self._table(choices)
+    def _fit(self, choices: Sequence[TrainingChoice]) -> Fitted:
+        """Every (picture, prompt) is one example, however often it was shown."""
+        numbers: dict[tuple[Path, str], int] = {}
+        places = [[numbers.setdefault((i, c.prompt), len(numbers)) for i in c.images] for c in choices]
+        known = answers([choice.ranking for choice in choices], places, self._config.loss)
         prompts = {prompt: number for number, prompt in enumerate(sorted({choice.prompt for choice in choices}))}
         folds = torch.tensor([prompts[choice.prompt] % FOLDS for choice in choices])
         if len(prompts) < FOLDS:  # too few to leave one out: choices instead of prompts
             folds = torch.arange(len(choices)) % FOLDS
-        edge = 2 * self._base.clip.config.vision.width
-        return fit_head(table, known, folds, self._layers, edge=edge, progress=lambda: progress(1))
+        return fit_head(self._table(list(numbers)), known, folds)
 
-    def _table(self, choices: Sequence[TrainingChoice]) -> tuple[Table, Answers]:
-        """Every (picture, prompt) once per choice, in order."""
-        texts = self._texts({choice.prompt for choice in choices})
-        rows = torch.stack([self._described[image] for choice in choices for image in choice.images])
-        read = torch.stack([texts[choice.prompt] for choice in choices for _ in choice.images])
-        products = rows[:, -read.shape[1] :] * read
-        cosine = products.sum(dim=1) * self._clip.logit_scale.detach().exp().cpu()
-        first, at = [], 0
-        for choice in choices:
-            first.append(at)
-            at += len(choice.images)
-        known = answers([choice.ranking for choice in choices], first, self._config.loss)
-        return Table(rows, products, cosine), known
+    def _table(self, examples: Sequence[tuple[Path, str]]) -> Table:
+        texts = self._texts({prompt for _, prompt in examples})
+        rows = torch.stack([self._described[image] for image, _ in examples]).float()
+        described = dict(zip(self._sizes, rows.split(list(self._sizes.values()), dim=1), strict=True))
+        read = torch.stack([texts[prompt] for _, prompt in examples])
+        return Table(described, read, (described["embedding"] * read).sum(dim=1) * self._scale())
+
+    def _scale(self) -> torch.Tensor:
+        return self._clip.logit_scale.detach().float().exp().cpu()
 
     def _texts(self, prompts: Iterable[str]) -> dict[str, torch.Tensor]:
         tokens = self._base.tokens()
@@ -139,10 +136,9 @@ class HeadMethod:
         return {p: torch.nn.functional.normalize(text.float().cpu(), dim=0) for p, text in found.items()}
 
     def _accuracy(self, fitted: Fitted, choices: Sequence[TrainingChoice]) -> float:
-        table, _ = self._table(choices)
+        table = self._table([(image, choice.prompt) for choice in choices for image in choice.images])
         with torch.inference_mode():
-            head = fitted.head
-            scores = table.pictures @ head.pictures + table.products @ head.products + head.cosine * table.cosine
+            scores = fitted.head(table.described, table.texts, self._scale())
         return top_1_accuracy(scores, [choice.ranking for choice in choices])
 
 
@@ -159,17 +155,8 @@ class BlocksMethod:
         self._inputs = ChoiceInputs(self._model, base.pixels, base.tokens(), kept)
 
     def fill(self, paths: Iterable[Path]) -> dict[Path, str]:
-        """See `ChoiceInputs.fill`."""
-        from tqdm import tqdm
-
-        every = sorted(paths)
-        with tqdm(
-            total=len(every),
-            unit="picture",
-            desc="reading",
-            disable=None if self._accelerator.is_main_process else True,
-        ) as bar:
-            return self._inputs.fill(every, bar.update)
+        """See `FeatureReader.fill`."""
+        return _filled(self._inputs, paths, self._accelerator)
 
     def train(self, result: Trained, run: Path) -> tuple[Tensors, dict[str, Any]]:
         """The classifier's tensors, and what its card says of them."""

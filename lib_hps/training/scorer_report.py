@@ -84,7 +84,7 @@ def write_report(path: Path, trained: Trained, outcome: Outcome, config: ScorerC
         "calibration": _calibration(outcome.scores, trained.test),
         "curve": _curve(trained),
         "mistakes": "".join(_mistakes(outcome.scores, trained.test)) or "<p>None.</p>",
-        "problems": "".join(f"<li>{escape(problem)}</li>" for problem in trained.problems[:200]),
+        "problems": "".join(f"<li>{escape(problem)}</li>" for problem in trained.problems[:200]) or "<li>Nothing.</li>",
     }
     template = Path(__file__).with_name("report.html").read_text("utf-8")
     with atomic_write(path, "w") as stream:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 import math
 import pickle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lib_hps.errors import InputError
+from lib_hps.errors import InputError, StorageError
 from lib_hps.files import atomic_write
 
 if TYPE_CHECKING:
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
     from accelerate import Accelerator
 
     from lib_hps.training.ema import WeightAverage
-    from lib_hps.training.engine import EngineConfig
+    from lib_hps.training.engine_config import EngineConfig
+
+log = logging.getLogger(__name__)
 
 # what may differ between a run and its continuation
 _FREE = {"steps", "micro_batch", "save_every", "eval_every", "patience"}
@@ -69,6 +72,7 @@ class RunState:
             "best_step": self.best_step,
             "history": self.history,
             "settings": self._settings,
+            "processes": self._accelerator.num_processes,
             "weights": self._weights(),
             "optimizer": self._optimizer.state_dict(),
             "scaler": scaler.state_dict() if scaler is not None else None,
@@ -87,6 +91,12 @@ class RunState:
             return
         content = self._read(file)
         self._check_settings(file, content["settings"])
+        before, now = content.get("processes", 1), self._accelerator.num_processes
+        if before != now and self._accelerator.is_main_process:
+            log.warning(
+                "%s was begun by %d process%s and goes on with %d: same examples and steps, equal weights but for "
+                "rounding.", self._folder, before, "" if before == 1 else "es", now,
+            )  # fmt: skip
         self._put(content["weights"], file)
         self._optimizer.load_state_dict(content["optimizer"])
         if self._accelerator.scaler is not None and content["scaler"]:
@@ -130,8 +140,15 @@ class RunState:
         import torch
 
         if self._accelerator.is_main_process:
-            with atomic_write(self._folder / name) as stream:
-                torch.save(content, stream)
+            file = self._folder / name
+            try:
+                with atomic_write(file) as stream:
+                    torch.save(content, stream)
+            except RuntimeError as error:  # torch's own words for a stream that takes no more
+                raise StorageError(
+                    f"Cannot write {file}: the disk takes no more. Free some space and start again: the run goes on "
+                    "from its last state."
+                ) from error
 
     def _read(self, file: Path) -> dict[str, Any]:
         import torch

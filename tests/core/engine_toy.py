@@ -8,7 +8,9 @@ from pathlib import Path
 
 import torch
 
-from lib_hps.training.engine import EngineConfig, Task, make_accelerator, train
+from lib_hps.training.engine import make_accelerator, train
+from lib_hps.training.engine_config import EngineConfig
+from lib_hps.training.engine_task import Task
 
 
 class Died(Exception):

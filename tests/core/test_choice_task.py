@@ -24,7 +24,8 @@ from lib_hps.training.choice_task import (  # noqa: E402
     pairwise_accuracy,
     top_1_accuracy,
 )
-from lib_hps.training.engine import EngineConfig, train  # noqa: E402
+from lib_hps.training.engine import train  # noqa: E402
+from lib_hps.training.engine_config import EngineConfig  # noqa: E402
 from lib_hps.training.feature_cache import FeatureCache  # noqa: E402
 
 WORDS = ["a", "cat", "dog", "house"]

@@ -13,6 +13,7 @@ from lib_hps.scoring import load_scorer
 from lib_hps.scoring.classifier_file import ScorerCard, read_card, write_classifier
 from lib_hps.scoring.clip.config import ClipConfig, TextConfig, VisionConfig
 from lib_hps.scoring.clip.model import build
+from lib_hps.scoring.safetensors_writing import write_tensors
 
 
 @pytest.mark.parametrize(
@@ -113,3 +114,27 @@ def test_a_card_survives_its_file_with_what_its_trainer_noted() -> None:
 def test_a_card_that_cannot_be_used_names_the_file(text: str, words: str) -> None:
     with pytest.raises(WeightsError, match=rf"x\.safetensors: .*{words}"):
         read_card(Path("x.safetensors"), {"hps_scorer": text})
+
+
+def test_a_written_file_is_what_the_library_reads_and_the_same_bytes_each_time(tmp_path) -> None:
+    from safetensors import safe_open
+
+    tensors = {
+        "half": torch.arange(6, dtype=torch.float16).view(2, 3).T,
+        "flag": torch.tensor([True, False, True]),
+        "scale": torch.tensor(4.6),
+        "whole": torch.arange(5),
+        "brain": torch.randn(3, generator=torch.Generator().manual_seed(1)).bfloat16(),
+    }
+    metadata = {"b": "zwei ü", "a": "1"}
+    files = [tmp_path / "one.safetensors", tmp_path / "two.safetensors"]
+    for file, given in zip(files, (metadata, dict(reversed(metadata.items()))), strict=True):
+        with file.open("wb") as stream:
+            write_tensors(stream, tensors, given)
+    assert files[0].read_bytes() == files[1].read_bytes()
+    with safe_open(files[0], "pt") as opened:
+        assert opened.metadata() == metadata
+        assert sorted(opened.keys()) == sorted(tensors)
+        for name, tensor in tensors.items():
+            assert torch.equal(opened.get_tensor(name), tensor)
+            assert opened.get_tensor(name).dtype == tensor.dtype

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -15,35 +16,22 @@ from PIL import Image
 torch = pytest.importorskip("torch")
 pytest.importorskip("accelerate")
 
+from preference_sets import MAKERS  # noqa: E402
+from warm_choices import record_warm_choices  # noqa: E402
+
 from lib_hps.cli import main  # noqa: E402
-from lib_hps.preferences import choices as recorded  # noqa: E402
 from lib_hps.ranking import Ranking  # noqa: E402
 from lib_hps.scoring import list_scorers, load_scorer  # noqa: E402
-from lib_hps.training.head_fit import answers  # noqa: E402
+from lib_hps.training.head_answers import answers  # noqa: E402
 from lib_hps.training.losses import preference_loss  # noqa: E402
 
 ROOT = Path(__file__).parents[2]
-THINGS = ["red heart", "cat face", "sun", "rocket", "pizza", "umbrella", "frog", "balloon", "fox", "guitar"]
+SHARED = Path(os.environ.get("HPS_PREFERENCE_DATA", ROOT.parent / "shared/data/preferences"))
 
 
 @pytest.fixture(scope="module")
 def board_choices(tmp_path_factory) -> Path:
-    """Recorded as the board records them: three pictures of noise in a tint; warm ones are preferred."""
-    made, folder = tmp_path_factory.mktemp("made"), tmp_path_factory.mktemp("choices")
-    rng = np.random.default_rng(0)
-    for number in range(90):
-        warmth, files = rng.permutation([-40, 0, 40]), []
-        for place, warm in enumerate(warmth):
-            levels = rng.integers(60, 190, (8, 8, 3)).repeat(8, 0).repeat(8, 1) + np.array([warm, 0, -warm])
-            files.append(made / f"{number}-{place}.png")
-            Image.fromarray(levels.clip(0, 255).astype(np.uint8)).save(files[-1])
-        ranking = Ranking.from_scores(warmth.tolist())
-        prompt = f"{THINGS[number % 10]}, {number // 10} style"
-        answer = recorded.Choice(
-            f"c{number}", prompt, files, ranking.edges, int(warmth.argmax()), time="2026-01-01T00:00:00Z"
-        )
-        recorded.record(folder, answer)
-    return folder
+    return record_warm_choices(tmp_path_factory.mktemp("made"), tmp_path_factory.mktemp("choices"))
 
 
 @pytest.fixture
@@ -154,6 +142,36 @@ def test_eval_is_shared_by_two_processes(board_choices, tmp_path):
     assert two.read_text() == one.read_text()
 
 
+@pytest.mark.parametrize(("name", "count"), [("align_sd", 6), ("hpdv2", 2), ("pickapic", 1), ("imagereward", 1)])
+def test_accuracy_is_measured_on_sets_in_the_published_formats(tmp_path, capsys, name, count):
+    if name == "pickapic":
+        pytest.importorskip("pyarrow")
+    table = tmp_path / "table.md"
+    arguments = ["--scorer", "tiny-hps", "tiny-holdout", "--device", "cpu", "--out", str(table)]
+    assert main(["eval-scorer", "--data", str(MAKERS[name](tmp_path / name)), *arguments]) in (0, 1)
+    rows = [line.split(" | ") for line in table.read_text().splitlines()[2:]]
+    assert sorted(row[0] for row in rows) == ["| chance", "| tiny-holdout", "| tiny-hps"]
+    assert {int(row[1]) for row in rows} == {count}
+    assert all(re.fullmatch(r"[\d.]+ % \([\d.]+ to [\d.]+\)( \|)?", cell) for row in rows for cell in row[2:])
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the shared label sets are not here (HPS_PREFERENCE_DATA)")
+def test_twenty_graded_pictures_go_through_the_whole_chain(weights, tmp_path, capsys):
+    graded, choices, parts = SHARED / "simulacra-demo", tmp_path / "choices", tmp_path / "parts"
+    assert main(["data", "import", str(graded), "--into", str(choices)]) == 0
+    assert main(["data", "check", str(choices)]) == 0
+    assert main(["data", "stats", str(choices)]) == 0
+    assert "30" in capsys.readouterr().out
+    assert main(["data", "split", str(choices), "--out", str(parts), "--test", "0", "--validation", "0"]) == 0
+    run = ["--out", "graded-taste", "--run", str(tmp_path / "run"), "--test-share", "0.4", "--device", "cpu"]
+    assert main(["train-scorer", str(choices), *run]) == 0
+    said = capsys.readouterr()
+    assert "graded-taste (trained)" in said.out
+    assert "nothing had to be left out" in said.err
+    assert main(["eval-scorer", "--data", str(choices), "--scorer", "graded-taste", "tiny-hps", "--device", "cpu"]) == 0
+    assert capsys.readouterr().out.count("| 5 |") == 3
+
+
 @pytest.mark.parametrize("kind", ["softmax", "plackett-luce", "pairwise"])
 def test_the_heads_loss_and_gradient_are_those_of_the_plain_formula_in_float64(kind):
     rankings = [
@@ -162,10 +180,10 @@ def test_the_heads_loss_and_gradient_are_those_of_the_plain_formula_in_float64(k
         Ranking.pairs([(0, 1)], 2),
         Ranking.order([3, 1, 0, 2], 4),
     ]
-    first = [0, 3, 7, 9]
+    places = [range(3), range(3, 7), range(7, 9), range(9, 13)]
     scores = torch.randn(13, dtype=torch.float64, generator=torch.Generator().manual_seed(1)).requires_grad_()
-    ours = answers(rankings, first, kind).loss(scores)
+    ours = answers(rankings, places, kind).loss(scores)
     theirs = preference_loss(scores, rankings, kind)
-    assert float(ours) == pytest.approx(float(theirs), abs=1e-6)
+    assert float(ours.detach()) == pytest.approx(float(theirs.detach()), abs=1e-6)
     gradients = [torch.autograd.grad(loss, scores)[0] for loss in (ours, theirs)]
     torch.testing.assert_close(gradients[0], gradients[1], atol=1e-6, rtol=0)

@@ -19,7 +19,8 @@ pytest.importorskip("accelerate")
 from engine_toy import SETTINGS, Toy, weights  # noqa: E402
 
 from lib_hps.errors import InputError, StorageError  # noqa: E402
-from lib_hps.training.engine import EngineConfig, train  # noqa: E402
+from lib_hps.training.engine import train  # noqa: E402
+from lib_hps.training.engine_config import EngineConfig  # noqa: E402
 from lib_hps.training.sampling import batch_indices, example_generator  # noqa: E402
 from lib_hps.training.schedule import learning_rate_factor  # noqa: E402
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import time
+from pathlib import Path
 
 import pytest
 from board_server import CHROMIUM, PATIENCE_MS, BoardServer, begin, order, places, session_of, shot, wait_for_round
@@ -110,6 +111,22 @@ def test_three_rounds_survive_an_undo_and_a_killed_server_and_the_recipe_draws_t
     assert text.returncode == 0, text.stdout + text.stderr
     for made, shown in (("final-again.png", final.read_bytes()), ("winner.png", board_server.bytes(winner["picture"]))):
         assert ImageChops.difference(pixels((tmp_path / made).read_bytes()), pixels(shown)).getbbox() is None
+    clicked_choices_become_a_classifier(board_server, tmp_path)
+
+
+def clicked_choices_become_a_classifier(board_server: BoardServer, tmp_path: Path) -> None:
+    """What was clicked above goes through training and scores a picture; the answer that was undone is not there."""
+    classifier, rows = tmp_path / "clicked.safetensors", tmp_path / "rows.jsonl"
+    places = ["--out", str(classifier), "--run", str(tmp_path / "run"), "--device", "cpu"]
+    shares = ["--base", "tiny-hps", "--test-share", "0", "--validation-share", "0"]
+    trained = board_server.run("train-scorer", "outputs/choices", *places, *shares)
+    assert trained.returncode == 0, trained.stdout + trained.stderr
+    assert "3 choices learned; nothing had to be left out" in trained.stderr
+    scored = board_server.run(
+        "score", str(tmp_path / "winner.png"), "--prompt", "a cat", "--scorer", str(classifier), "--out", str(rows)
+    )
+    assert scored.returncode == 0, scored.stdout + scored.stderr
+    assert rows.read_text().count("winner.png") == 1
 
 
 def test_of_two_tabs_the_late_one_is_told_what_the_other_did_and_shows_it(page, board_server: BoardServer):

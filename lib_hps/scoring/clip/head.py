@@ -1,27 +1,33 @@
-"""A light head that a trained classifier may have on its CLIP: a linear reading of what every layer sees.
+"""A light head that a trained classifier may have on its CLIP: what else of a picture its rater looks at.
 
-CLIP's own embedding was taught to name things; warmth, sharpness or a drawing style are plain in the layers below
-it and mostly gone at its end. The head adds to exp(logit_scale) * cosine a linear function of, for each layer, the
-mean, the spread and the class token, and of the embeddings' product with the prompt's. Shapes: N batch, D width,
-E embedding.
+CLIP's own embedding was taught to name things; warmth, sharpness or a drawing style are plain in the pixels and in
+the layers below it, and mostly gone at its end. The head adds to exp(logit_scale) * cosine, of groups of features
+(`describe`): linear terms, products with the prompt's embedding, and waves, which are cosines of random mixtures
+(Rahimi and Recht 2007) and stand for whatever is not linear. Shapes: N batch, F of a group, E embedding, R rank.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor
 
 from lib_hps.errors import InputError
 from lib_hps.scoring.clip.model import VisionTransformer
+from lib_hps.scoring.clip.pixel_features import describe_pixels
+from lib_hps.scoring.preprocess import normalise
 
 if TYPE_CHECKING:
     from lib_hps.scoring.clip.model import Clip
+    from lib_hps.scoring.images import Preprocess
 
 PREFIX = "hps_head."
+FEATURES = 2
+"""Version of what `describe` gives: changes with it, so that kept features are computed again."""
 _MOST_LAYERS = 6
 
 
@@ -31,17 +37,18 @@ def layers_to_read(depth: int) -> tuple[int, ...]:
     return tuple(round(i * depth / max(1, count - 1)) for i in range(count))
 
 
-def describe(clip: Clip, pixels: torch.Tensor, layers: tuple[int, ...]) -> torch.Tensor:
-    """What the head reads of pictures.
+def describe(clip: Clip, levels: Tensor, preprocess: Preprocess) -> dict[str, Tensor]:
+    """The groups of features that a head may read.
 
     Args:
         clip: with a ViT image tower.
-        pixels: (N, 3, S, S), normalised.
-        layers: see `layers_to_read`.
+        levels: (N, 3, S, S) square pictures, uint8 or float32 in 0..1.
+        preprocess: the mean and deviation that the tower wants.
 
     Returns:
-        (N, F) float32: mean and spread of the patches' first projection; of each layer mean and spread over the
-        patches and (above the first) the class token; last the unit embedding (E).
+        (N, F) float32 each: those of `describe_pixels`; "patches": mean and spread of the first projection; "layer 0",
+        ...: of each of `layers_to_read` mean and spread over the patches and (above the first) the class token; and
+        "embedding", of length 1.
 
     Raises:
         InputError: another image tower.
@@ -49,56 +56,102 @@ def describe(clip: Clip, pixels: torch.Tensor, layers: tuple[int, ...]) -> torch
     visual = clip.visual
     if not isinstance(visual, VisionTransformer):
         raise InputError("A head needs a CLIP with a ViT image tower; this one has a ResNet.")
-    patches = visual.conv1(pixels.to(clip.dtype)).flatten(2).transpose(1, 2)  # (N, L, D)
-    found = [patches.float().mean(dim=1), patches.float().std(dim=1)]
+    found = describe_pixels(levels.float() / 255 if levels.dtype == torch.uint8 else levels.float())
+    pixels = normalise(levels, preprocess, dtype=clip.dtype)
+    patches = visual.conv1(pixels).flatten(2).transpose(1, 2)  # (N, L, D)
+    found["patches"] = torch.cat(_mean_and_spread(patches), dim=1)
     x = torch.cat([visual.class_embedding.expand(len(patches), 1, -1), patches], dim=1) + visual.positional_embedding
     x = visual.ln_pre(x)
-    for number in range(len(visual.transformer.blocks) + 1):
+    depth = len(visual.transformer.blocks)
+    for number in range(depth + 1):
         if number:
             x = visual.transformer.blocks[number - 1](x)
-        if number in layers:
-            found += [x[:, 1:].float().mean(dim=1), x[:, 1:].float().std(dim=1)]
-            found += [x[:, 0].float()] if number else []
+        if number in layers_to_read(depth):
+            parts = [*_mean_and_spread(x[:, 1:]), *([x[:, 0].float()] if number else [])]
+            found[f"layer {number}"] = torch.cat(parts, dim=1)
     embedding = (visual.ln_post(x[:, 0]) @ visual.proj).float()
-    return torch.cat([*found, F.normalize(embedding, dim=-1)], dim=-1)
+    return {**found, "embedding": F.normalize(embedding, dim=-1)}
 
 
-class TasteHead(nn.Module):
-    """Adds the taste to the cosine.
+def _mean_and_spread(tokens: Tensor) -> list[Tensor]:
+    return [tokens.float().mean(dim=1), tokens.float().std(dim=1)]
 
-    Args:
-        layers: that are read.
-        pictures: weights (F,) of `describe`.
-        products: weights (E,) of picture * prompt.
+
+@dataclass(frozen=True)
+class HeadWeights:
+    """What a head is made of.
+
+    Attributes:
         cosine: weight () of exp(logit_scale) * cosine.
+        linear: weights (F,) by group.
+        prompted: by name: groups whose features x stand one behind the other, then (sum of F, R), (R,), (E, R), (R,):
+            the sum of (x @ a + b) * (prompt @ c + d).
+        waves: by name: groups, then (sum of F, R), (R,), (R,): cos(x @ a + b) @ weights.
     """
 
-    def __init__(
-        self, layers: tuple[int, ...], pictures: torch.Tensor, products: torch.Tensor, cosine: torch.Tensor
-    ) -> None:
-        super().__init__()
-        self.layers = layers
-        self.pictures, self.products = nn.Parameter(pictures.float()), nn.Parameter(products.float())
-        self.cosine = nn.Parameter(cosine.float())
+    cosine: Tensor
+    linear: Mapping[str, Tensor] = field(default_factory=dict)
+    prompted: Mapping[str, tuple[Sequence[str], Sequence[Tensor]]] = field(default_factory=dict)
+    waves: Mapping[str, tuple[Sequence[str], Sequence[Tensor]]] = field(default_factory=dict)
+
+
+class TasteHead:
+    """Adds a taste to the cosine."""
+
+    def __init__(self, weights: HeadWeights) -> None:
+        tensors = {"cosine": weights.cosine}
+        tensors |= {f"linear.{group}": each for group, each in weights.linear.items()}
+        self._reads: dict[str, tuple[str, ...]] = {}
+        for kind, terms in (("prompted", weights.prompted), ("waves", weights.waves)):
+            for name, (groups, parts) in terms.items():
+                self._reads[f"{kind}.{name}"] = tuple(groups)
+                tensors |= {f"{kind}.{name}.{place}": each for place, each in enumerate(parts)}
+        self._tensors = {name: tensor.detach().float() for name, tensor in tensors.items()}
+        self._linear = tuple(weights.linear)
 
     @classmethod
-    def from_tensors(cls, layers: tuple[int, ...], tensors: Mapping[str, torch.Tensor]) -> TasteHead:
+    def from_tensors(cls, reads: Mapping[str, Sequence[str]], tensors: Mapping[str, Tensor]) -> TasteHead:
         """From a file's tensors, whose names begin with `PREFIX`.
+
+        Args:
+            reads: as `reads` gives them.
+            tensors: as `to_tensors` gives them.
 
         Raises:
             InputError: one is missing.
         """
+        mine = {name.removeprefix(PREFIX): tensor for name, tensor in tensors.items()}
+        terms: dict[str, dict[str, tuple[Sequence[str], list[Tensor]]]] = {"prompted": {}, "waves": {}}
         try:
-            return cls(layers, *(tensors[PREFIX + name] for name in ("pictures", "products", "cosine")))
+            for term, groups in reads.items():
+                kind, name = term.split(".", 1)
+                count = 4 if kind == "prompted" else 3
+                terms[kind][name] = (tuple(groups), [mine[f"{term}.{place}"] for place in range(count)])
+            linear = {name[7:]: tensor for name, tensor in mine.items() if name.startswith("linear.")}
+            return cls(HeadWeights(mine["cosine"], linear, **terms))
         except KeyError as error:
             raise InputError(f"The classifier's head lacks {error.args[0]!r}. Train or export it again.") from error
 
-    def to_tensors(self) -> dict[str, torch.Tensor]:
-        """For a file."""
-        return {PREFIX + name: tensor.detach() for name, tensor in self.state_dict().items()}
+    @property
+    def reads(self) -> dict[str, tuple[str, ...]]:
+        """The groups that each term reads: what a file must keep beside the tensors."""
+        return dict(self._reads)
 
-    def forward(self, described: torch.Tensor, texts: torch.Tensor, logit_scale: torch.Tensor) -> torch.Tensor:
-        """(N, F) of `describe`, unit text features (N, E), exp(logit_scale) -> scores (N,), in nats."""
-        products = described[:, -texts.shape[1] :] * texts  # (N, E)
-        cosine = products.sum(dim=-1)
-        return described @ self.pictures + products @ self.products + self.cosine * logit_scale * cosine
+    def to_tensors(self) -> dict[str, Tensor]:
+        """For a file."""
+        return {PREFIX + name: tensor.cpu() for name, tensor in self._tensors.items()}
+
+    def __call__(self, described: Mapping[str, Tensor], texts: Tensor, logit_scale: Tensor) -> Tensor:
+        """Groups of `describe`, unit text features (N, E), exp(logit_scale) -> scores (N,), in nats."""
+        mine = self._tensors = {name: tensor.to(texts.device) for name, tensor in self._tensors.items()}
+        scores = mine["cosine"] * logit_scale * (described["embedding"] * texts).sum(dim=-1)  # (N,)
+        for group in self._linear:
+            scores = scores + described[group] @ mine[f"linear.{group}"]
+        for term, groups in self._reads.items():
+            x = torch.cat([described[group] for group in groups], dim=1)
+            left = x @ mine[f"{term}.0"] + mine[f"{term}.1"]  # (N, R)
+            if term.startswith("waves."):
+                scores = scores + torch.cos(left) @ mine[f"{term}.2"]
+            else:
+                scores = scores + (left * (texts @ mine[f"{term}.2"] + mine[f"{term}.3"])).sum(dim=-1)
+        return scores

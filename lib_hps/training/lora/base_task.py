@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
-from lib_hps.training.engine import Task
+from lib_hps.training.engine_task import Task
 from lib_hps.training.lora.objectives import Diffusion
 from lib_hps.training.lora.text import Captions, Text, embed
 from lib_hps.training.sampling import batch_indices, bucketed_indices

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from lib_hps.errors import InputError
-from lib_hps.training.engine import EngineConfig, Precision
+from lib_hps.training.engine_config import EngineConfig, Precision
 from lib_hps.training.optimizers import Optimizer
 from lib_hps.training.schedule import Schedule
 

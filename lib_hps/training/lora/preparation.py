@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from accelerate import Accelerator
 
     from lib_hps.scoring import Scorer
-    from lib_hps.training.engine import Precision
+    from lib_hps.training.engine_config import Precision
     from lib_hps.training.lora.adapter import Adapter
     from lib_hps.training.lora.samples import Samples
     from lib_hps.training.lora.task import DenoisingTask, DpoTask

@@ -16,7 +16,8 @@ from lib_hps.training.lora.job import Job
 if TYPE_CHECKING:
     import torch
 
-    from lib_hps.training.engine import Precision, Result
+    from lib_hps.training.engine_config import Precision
+    from lib_hps.training.engine_task import Result
     from lib_hps.training.lora.preparation import Preparation
 
 log = logging.getLogger(__name__)

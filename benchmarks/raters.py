@@ -1,0 +1,180 @@
+"""What 50, 200 and 1,000 choices of a rater with a known taste teach: accuracy on prompts that were never learned from.
+
+Trains with `lib_hps.training` as `hps train-scorer` does. A share of 100 % is what the rater's own utility gets on the
+same noisy picks. Each outcome is kept in a file under the start model's digest, so a run that was ended goes on, and
+other weights are measured anew.
+
+    python -m benchmarks.rater_pictures ~/.cache/hps/raters
+    python -m benchmarks.raters ~/.cache/hps/raters --out ~/.cache/hps/raters/outcome --plot docs/raters.png
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+
+from benchmarks.rater_pictures import Group, read
+from benchmarks.rater_tastes import TASTES, Pick, Rater
+
+BASE, OTHER = "tiny-hps", "tiny-holdout"
+SIZES = (50, 200, 1000)
+TEST_PICKS = 2_000
+LEARNED = 0.75  # of the prompts
+RESAMPLES = 2_000
+Scores = Mapping[tuple[int, Path], float]
+Share = tuple[float, float, float]  # share of the ceiling, and its 95 % interval
+
+
+@dataclass(frozen=True)
+class Job:
+    """A rater and its pictures."""
+
+    folder: Path
+    source: str
+    taste: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.source}, {self.taste}"
+
+
+def scored(scorer: str, groups: Sequence[Group], numbers: Sequence[int]) -> Scores:
+    """The score of every picture of these groups for its group's prompt."""
+    from lib_hps.scoring import load_scorer
+
+    pairs = [(number, shown.file) for number in numbers for shown in groups[number].pictures]
+    loaded = load_scorer(scorer, device="cpu")
+    values = loaded.score([file for _, file in pairs], [groups[number].wanted.prompt for number, _ in pairs])
+    return dict(zip(pairs, map(float, values), strict=True))
+
+
+def share_of_ceiling(picks: Sequence[Pick], scores: Scores) -> Share:
+    """Top-1 accuracy over that of the rater's own utility; the interval is a bootstrap over prompts."""
+    right = np.array([int(np.argmax([scores[p.group, c.file] for c in p.candidates])) == p.chosen for p in picks])
+    ideal = np.array([int(np.argmax(p.utilities)) == p.chosen for p in picks])
+    prompts, group = np.unique([pick.group for pick in picks], return_inverse=True)
+    sums = np.stack([np.bincount(group, values, len(prompts)) for values in (right, ideal)])  # (2, prompts)
+    drawn = np.random.default_rng(0).integers(len(prompts), size=(RESAMPLES, len(prompts)))
+    got, best = sums[:, drawn].sum(axis=-1)
+    low, high = np.percentile(got / best, [2.5, 97.5])
+    return float(right.sum() / ideal.sum()), float(low), float(high)
+
+
+def trained(picks: Sequence[Pick], images: Path, work: Path) -> Path:
+    """The classifier that `hps train-scorer` makes of these picks."""
+    from lib_hps.training.scorer_config import ScorerConfig
+    from lib_hps.training.scorer_training import train_scorer
+
+    rows = [
+        {
+            "id": number,
+            "prompt": pick.prompt,
+            "file_path": [str(shown.file.relative_to(images)) for shown in pick.candidates],
+            "human_preference": pick.chosen,
+        }
+        for number, pick in enumerate(picks)
+    ]
+    data, out = work / "preference_train.json", work / "taste.safetensors"
+    data.write_text(json.dumps(rows), encoding="utf-8")
+    config = ScorerConfig(
+        base=BASE, method="head", validation_share=0.0, test_share=0.0, device="cpu", layout="align_sd", images=images
+    )
+    train_scorer(data, out, work / "run", config)
+    return out
+
+
+def measure(job: Job, outcome: dict[str, Any], keep: Path) -> None:
+    """Fill in what is missing of a job's outcome."""
+    groups = read(job.folder, job.source)
+    cut = int(len(groups) * LEARNED)
+    rater = Rater(job.taste, groups)
+    picks, test = rater.picks(range(cut), max(SIZES), 1), rater.picks(range(cut, len(groups)), TEST_PICKS, 2)
+    found = outcome.setdefault(job.name, {"prompts": cut, "unseen": len(groups) - cut})
+    found["ceiling"] = float(np.mean([int(np.argmax(p.utilities)) == p.chosen for p in test]))
+    found["chance"] = 1 / len(test[0].candidates) / found["ceiling"]
+    for name in (BASE, OTHER, *map(str, SIZES)):
+        if name in found:
+            continue
+        with TemporaryDirectory(prefix="hps-") as folder:
+            known = name in (BASE, OTHER)
+            scorer = name if known else str(trained(picks[: int(name)], job.folder / job.source, Path(folder)))
+            found[name] = share_of_ceiling(test, scored(scorer, groups, range(cut, len(groups))))
+        print(job.name, name, *(f"{100 * value:.1f}" for value in found[name]), flush=True)
+        keep.write_text(json.dumps({"digest": outcome["digest"], job.name: found}, indent=1), encoding="utf-8")
+
+
+def table(outcome: Mapping[str, Any]) -> str:
+    """As Markdown."""
+    names = [BASE, OTHER, *map(str, SIZES)]
+    heads = ["start model", OTHER, *(f"{size:,} choices" for size in SIZES)]
+    lines = [f"| pictures, taste | {' | '.join(heads)} |", "|---" * (len(names) + 1) + "|"]
+    for job, found in outcome.items():
+        if job != "digest":
+            cells = ["{:.0f} % ({:.0f}-{:.0f})".format(*(100 * value for value in found[name])) for name in names]
+            lines.append(f"| {job} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def plot(outcome: Mapping[str, Any], file: Path) -> None:
+    """A curve for each taste, with intervals."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    sources = list(dict.fromkeys(job.split(", ")[0] for job in outcome if job != "digest"))
+    figure, axes = pyplot.subplots(
+        len(sources), len(TASTES), figsize=(13, 2.7 * len(sources)), sharey=True, squeeze=False
+    )
+    for row, source in zip(axes, sources, strict=True):
+        for axis, taste in zip(row, TASTES, strict=True):
+            found = outcome.get(f"{source}, {taste}")
+            if not found:
+                continue
+            values = np.array([found[str(size)] for size in SIZES]) * 100
+            errors = [values[:, 0] - values[:, 1], values[:, 2] - values[:, 0]]
+            axis.errorbar(SIZES, values[:, 0], yerr=errors, marker="o", capsize=3, label="trained")
+            axis.axhspan(found[BASE][1] * 100, found[BASE][2] * 100, color="tab:orange", alpha=0.4, label="start model")
+            axis.axhline(90, color="grey", linestyle="--", linewidth=1, label="goal")
+            axis.set(xscale="log", ylim=(0, 104), title=f"{source}: {taste}", xticks=SIZES, xticklabels=SIZES)
+            axis.minorticks_off()
+        row[0].set_ylabel("% of the noise ceiling")
+    axes[0][0].legend(fontsize=8, loc="lower right")
+    figure.tight_layout()
+    figure.savefig(file, dpi=90)
+
+
+def main() -> None:
+    from lib_hps.training.scorer_base import load_base
+
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path, help="of benchmarks.rater_pictures")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the outcomes, a file for each taste")
+    parser.add_argument("--plot", type=Path)
+    parser.add_argument("--source", choices=("tiny-sd", "emoji"), action="append")
+    parser.add_argument("--taste", choices=list(TASTES), action="append")
+    arguments = parser.parse_args()
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    digest = load_base(BASE).digest
+    whole: dict[str, Any] = {}
+    for source in arguments.source or ("tiny-sd", "emoji"):
+        for taste in arguments.taste or TASTES:
+            keep = arguments.out / f"{source}-{taste.replace(' ', '-')}.json"
+            outcome = json.loads(keep.read_text(encoding="utf-8")) if keep.exists() else {}
+            outcome = outcome if outcome.get("digest") == digest else {"digest": digest}
+            measure(Job(arguments.folder, source, taste), outcome, keep)
+            whole |= {name: found for name, found in outcome.items() if name != "digest"}
+    print(table(whole))
+    if arguments.plot:
+        plot(whole, arguments.plot)
+
+
+if __name__ == "__main__":
+    main()
