@@ -14,6 +14,9 @@ from lib_hps.preferences.records import BrokenRow, Picture, Record
 from lib_hps.scoring.prompts import clean_prompt
 from lib_hps.training.choice_task import TrainingChoice
 
+NO_PROMPT = "a picture"
+"""What a choice without words (graded pictures) is scored against."""
+
 
 @dataclass
 class Gathered:
@@ -41,10 +44,10 @@ def gather(data: Path, scratch: Path, *, layout: str | None = None, images: Path
         if isinstance(row, BrokenRow):
             found.problems.append(str(row))
             continue
-        prompt = clean_prompt(row.prompt).strip()
+        prompt = clean_prompt(row.prompt).strip() if row.prompt.strip() else NO_PROMPT
         if not row.ranking.best() or len(row.pictures) < 2:
             found.undecided += 1
-        elif not prompt and row.prompt.strip():
+        elif not prompt:
             found.problems.append(f"{row.source or row.id}: nothing is left of the prompt {row.prompt!r}.")
         else:
             _add(found, row, prompt, scratch)
@@ -88,7 +91,9 @@ def side_of(prompt: str, seed: int) -> float:
 
 def side_of_choice(choice: TrainingChoice, seed: int) -> float:
     """As `side_of`; a choice without a prompt (graded pictures) goes by its pictures."""
-    return side_of(choice.prompt or " ".join(sorted(image.name for image in choice.images)), seed)
+    if choice.prompt != NO_PROMPT:
+        return side_of(choice.prompt, seed)
+    return side_of(" ".join(sorted(image.name for image in choice.images)), seed)
 
 
 def split(

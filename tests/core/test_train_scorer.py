@@ -142,7 +142,7 @@ def test_eval_is_shared_by_two_processes(board_choices, tmp_path):
     assert two.read_text() == one.read_text()
 
 
-@pytest.mark.parametrize(("name", "count"), [("align_sd", 6), ("hpdv2", 2), ("pickapic", 1), ("imagereward", 1)])
+@pytest.mark.parametrize(("name", "count"), [("align_sd", 6), ("hpdv2", 2), ("pickapic", 2), ("imagereward", 1)])
 def test_accuracy_is_measured_on_sets_in_the_published_formats(tmp_path, capsys, name, count):
     if name == "pickapic":
         pytest.importorskip("pyarrow")
