@@ -60,7 +60,7 @@ def test_where_the_disk_is_full_it_says_so_and_goes_on_later_to_the_same_bytes(b
     assert "Traceback" not in errors
     assert "hps: Cannot write" in errors
     assert "goes on from its last state" in errors
-    assert not list(runs.folder.rglob("*.part"))
+    assert not list((runs.folder / "full").rglob("*.part"))
     assert runs.finish("full") == whole
 
 
