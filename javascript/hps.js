@@ -7,6 +7,7 @@
   const TITLE = "HPS"; // of the script, as in lib_hps/hosts/webui/options.py
   const LOOK_MS = 250;
   const PATIENCE_MS = 20000; // for the host to begin after the click, or to put the last result on the page
+  const LOST_MS = 3000; // a board that should be on the page by then is lost
   const USER_MS = 150; // a focus that moves so soon after a key or a click was moved by the user
   const TABS = ["txt2img", "img2img"];
 
@@ -42,6 +43,7 @@
       write,
       isRunning,
       host: () => find(`.hps-host[data-tab=${tab}]`),
+      modes: () => [...gradioApp().querySelectorAll(`#script_${tab}_hps_mode input`)],
       read: (name) => box(name)?.value ?? "",
       prompt: () => find(`#${tab}_prompt textarea`),
       button: () => find(`#${tab}_generate`),
@@ -195,11 +197,24 @@
     }
   }
 
+  /** Of two answers about the mode that cross each other the late one may hide the board: ask again, the same way. */
+  async function reveal(form) {
+    const now = performance.now();
+    const isLost = form.isChosen() && form.modes()[0]?.offsetParent && !form.host()?.offsetParent && !form.isRunning();
+    form.lostSince = isLost ? (form.lostSince ?? now) : null;
+    if (!isLost || now - form.lostSince < LOST_MS) return;
+    form.lostSince = null;
+    form.modes().find((input) => input.value !== "Rank").click();
+    await wait(200);
+    form.modes().find((input) => input.value === "Rank").click();
+  }
+
   const mounted = new Set();
 
   /** Where the mode "Rank" was chosen for the first time: nothing is loaded before that. */
   function look(forms) {
     for (const form of forms) {
+      reveal(form);
       if (mounted.has(form.tab) || !form.host()?.offsetParent) continue;
       mounted.add(form.tab);
       begin(form).catch((error) => {
