@@ -128,22 +128,6 @@ def test_extras_scores_a_folder(page: Page, folder: Path, webui: WebUI) -> None:
         assert said == pytest.approx(my_scores([image], prompt)[0], abs=2e-4)
 
 
-def test_extras_scores_one_picture_by_the_prompt_that_was_written(page: Page, tmp_path: Path) -> None:
-    image = Image.new("RGB", (64, 64), "red")
-    image.save(tmp_path / "red.png")
-    page.tab("Extras")
-    page.raw.locator("#extras_image input[type=file]").set_input_files(tmp_path / "red.png")
-    page.raw.locator("#extras_hps .label-wrap").click()
-    page.raw.locator("#extras_hps_enable input").check()
-    page.choose("#extras_hps_scorer", "tiny-hps")
-    page.text("#extras_hps_prompt", "red heart")
-    page.raw.locator("#extras_generate").click()
-    shown = page.raw.locator("#html_info_extras").get_by_text(re.compile(r"HPS: -?\d"))
-    shown.first.wait_for()
-    said = float(re.search(r"HPS: (-?[\d.]+)", shown.first.inner_text())[1])  # type: ignore[index]
-    assert said == pytest.approx(my_scores([image], "red heart")[0], abs=2e-4)
-
-
 def test_settings_are_kept(page: Page, webui: WebUI) -> None:
     page.tab("Settings")
     page.raw.locator("#settings > .tab-nav").get_by_role("button", name="HPS", exact=True).click()
