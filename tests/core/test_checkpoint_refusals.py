@@ -133,8 +133,10 @@ def test_a_checkpoint_of_another_architecture_names_keys_and_shapes(weight_files
         load_clip(tmp_path / "partial.bin", quick_gelu=False)
 
 
-def test_a_host_that_replaces_torch_load_and_returns_nothing_is_noticed(weight_files, monkeypatch):
+def test_a_host_that_replaces_torch_load_does_not_reach_our_reading(weight_files, monkeypatch):
+    expected, _ = read_state_dict(weight_files / "good.pt")
     # the WebUI's own torch.load prints and returns None where it refuses a file
     monkeypatch.setattr(torch, "load", lambda *args, **kwargs: None)
-    with pytest.raises(WeightsError, match=r"good\.pt"):
-        read_state_dict(weight_files / "good.pt")
+    read, _ = read_state_dict(weight_files / "good.pt")
+    assert set(read) == set(expected)
+    assert all(torch.equal(read[key], expected[key]) for key in expected)
