@@ -214,6 +214,7 @@
   /** Where the mode "Rank" was chosen for the first time: nothing is loaded before that. */
   function look(forms) {
     for (const form of forms) {
+      remember(form);
       reveal(form);
       if (mounted.has(form.tab) || !form.host()?.offsetParent) continue;
       mounted.add(form.tab);
@@ -222,6 +223,13 @@
         console.error("HPS:", error);
       });
     }
+  }
+
+  /** Note whether the board is on the screen; while the page goes ("Reloading...") there is no form to ask. */
+  function remember(form) {
+    if (!form.isRestored || !form.modes().length) return;
+    if (form.isChosen()) sessionStorage.setItem(ON_SCREEN + form.tab, "yes");
+    else sessionStorage.removeItem(ON_SCREEN + form.tab);
   }
 
   /** Behind a reload of the page, or a restart of the server, the board is on the screen again where it was. */
@@ -240,13 +248,8 @@
 
   onUiLoaded(() => {
     const forms = TABS.map(makeForm);
-    forms.forEach(restore);
-    window.addEventListener("pagehide", () => {
-      for (const form of forms) {
-        if (form.isChosen()) sessionStorage.setItem(ON_SCREEN + form.tab, "yes");
-        else sessionStorage.removeItem(ON_SCREEN + form.tab);
-      }
-    });
+    for (const form of forms) restore(form).finally(() => (form.isRestored = true));
+    window.addEventListener("pagehide", () => forms.forEach(remember));
     setInterval(() => look(forms), LOOK_MS);
   });
 })();
