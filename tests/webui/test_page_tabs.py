@@ -159,7 +159,7 @@ def test_reload_ui_twice_leaves_everything_working(webui: WebUI) -> None:
     names = [script["name"] for script in webui.get("/sdapi/v1/script-info")]
     assert names.count("hps") == 2  # txt2img and img2img
     axes = webui.script_info("x/y/z plot")["args"][0]["choices"]
-    assert sum(label.startswith("[HPS]") for label in axes) == 3
+    assert sum(label.startswith("[HPS]") for label in axes) == 5
     log = webui.log.read_text(errors="replace")
     assert "sd-webui-hps" not in "\n".join(line for line in log.splitlines() if "Error" in line)
     with opened(webui.url) as page:
