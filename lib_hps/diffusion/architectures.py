@@ -30,26 +30,27 @@ _UNET: Config = {
     "num_res_blocks": 2,
     "use_spatial_transformer": True,
 }
+_SCHEDULE: Config = {"linear_start": 0.00085, "linear_end": 0.0120, "timesteps": 1000}
+# what SD1 and SD2 have in common
+_SD: Config = {**_SCHEDULE, "image_size": 64, "scale_factor": 0.18215, "first_stage_config": _FIRST_STAGE}
+_SD_UNET: Config = {
+    **_UNET,
+    "attention_resolutions": [4, 2, 1],
+    "channel_mult": [1, 2, 4, 4],
+    "transformer_depth": 1,
+}
 
 SD1: Config = {
     "model": {
         "params": {
-            "linear_start": 0.00085,
-            "linear_end": 0.0120,
-            "timesteps": 1000,
-            "image_size": 64,
-            "scale_factor": 0.18215,
+            **_SD,
             "unet_config": {
                 "params": {
-                    **_UNET,
-                    "attention_resolutions": [4, 2, 1],
-                    "channel_mult": [1, 2, 4, 4],
+                    **_SD_UNET,
                     "num_heads": 8,
-                    "transformer_depth": 1,
                     "context_dim": 768,
                 }
             },
-            "first_stage_config": _FIRST_STAGE,
             "cond_stage_config": {"params": {"version": "openai/clip-vit-large-patch14"}},
         }
     }
@@ -58,23 +59,15 @@ SD1: Config = {
 SD2: Config = {
     "model": {
         "params": {
-            "linear_start": 0.00085,
-            "linear_end": 0.0120,
-            "timesteps": 1000,
-            "image_size": 64,
-            "scale_factor": 0.18215,
+            **_SD,
             "unet_config": {
                 "params": {
-                    **_UNET,
-                    "attention_resolutions": [4, 2, 1],
-                    "channel_mult": [1, 2, 4, 4],
+                    **_SD_UNET,
                     "num_head_channels": 64,
                     "use_linear_in_transformer": True,
-                    "transformer_depth": 1,
                     "context_dim": 1024,
                 }
             },
-            "first_stage_config": _FIRST_STAGE,
             "cond_stage_config": {"params": {"layer": "penultimate"}},
         }
     }
@@ -84,9 +77,7 @@ SD2_V_SIDE = 96  # latent side of the files that predict v (768 px)
 SDXL: Config = {
     "model": {
         "params": {
-            "linear_start": 0.00085,
-            "linear_end": 0.0120,
-            "timesteps": 1000,
+            **_SCHEDULE,
             "image_size": 128,
             "scale_factor": 0.13025,
             "network_config": {

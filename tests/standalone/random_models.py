@@ -14,6 +14,30 @@ def diffusers_start(noise, schedule):
     return noise * sigma / (sigma**2 + 1) ** 0.5
 
 
+def distance_from_diffusers(pipeline, reference, *, width: int, height: int) -> int:
+    """Largest difference, of 255, of one picture from the same noise by `pipeline` and by diffusers' `reference`."""
+    import numpy as np
+    import torch
+
+    from lib_hps.diffusion.request import GenerationRequest
+
+    reference.set_progress_bar_config(disable=True)
+    noise = torch.randn((1, 4, height // 8, width // 8), generator=torch.Generator().manual_seed(3))
+    request = GenerationRequest("a cat", negative="dog", steps=4, sampler="Euler", width=width, height=height)
+    ours = np.asarray(next(pipeline.generate(request, noise=noise)).image).astype(int)
+    theirs = reference(
+        "a cat",
+        negative_prompt="dog",
+        num_inference_steps=4,
+        guidance_scale=7.0,
+        latents=diffusers_start(noise, pipeline._schedule),
+        width=width,
+        height=height,
+    ).images[0]
+    assert ours.std() > 5  # it is a picture, not a flat field
+    return int(np.abs(ours - np.asarray(theirs)).max())
+
+
 def write_scorer(path: Path) -> str:
     """A random classifier in the trained format; its file is a scorer's name."""
     from lib_hps.scoring.classifier_file import ScorerCard, write_classifier

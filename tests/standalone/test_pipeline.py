@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from random_models import diffusers_start
+from random_models import distance_from_diffusers
 
 from lib_hps.diffusion.noise import ImageNoise
 from lib_hps.diffusion.pipeline import load_pipeline
@@ -52,19 +52,7 @@ def test_the_picture_is_the_one_that_diffusers_own_pipeline_draws(pipeline):
         feature_extractor=None,
         requires_safety_checker=False,
     )
-    reference.set_progress_bar_config(disable=True)
-    noise = torch.randn((1, 4, 8, 8), generator=torch.Generator().manual_seed(3))
-    theirs = reference(
-        "a cat",
-        negative_prompt="dog",
-        num_inference_steps=4,
-        guidance_scale=7.0,
-        latents=diffusers_start(noise, pipeline._schedule),
-        width=64,
-        height=64,
-    )
-    ours = next(pipeline.generate(dataclasses.replace(REQUEST, count=1), noise=noise))
-    assert np.abs(np.asarray(ours.image).astype(int) - np.asarray(theirs.images[0])).max() <= 1
+    assert distance_from_diffusers(pipeline, reference, width=64, height=64) <= 1
 
 
 def test_the_noise_is_the_webuis_cpu_source_one_stream_for_each_picture():

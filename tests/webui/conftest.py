@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from slow_hub import WHOLE_FILE, SlowHub, whole_weights
+from webui_page import Page, opened
 from webui_server import WebUI, find_root, running
 
 
@@ -27,3 +28,11 @@ def slow_scorer(webui: WebUI) -> Path:
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(whole_weights())
     return file
+
+
+@pytest.fixture
+def page(webui: WebUI) -> Iterator[Page]:
+    """The WebUI's page in a browser; the test fails where the page had errors."""
+    with opened(webui.url) as page:
+        yield page
+        assert page.errors == []

@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from slow_hub import WHOLE
-from webui_page import NEEDS_BROWSER, Page, opened
+from webui_page import NEEDS_BROWSER, Page
 from webui_runs import NEEDS_SCORER, saved_files
 from webui_server import WebUI
 
 pytestmark = [*NEEDS_SCORER, NEEDS_BROWSER]
-
-
-@pytest.fixture
-def page(webui: WebUI) -> Iterator[Page]:
-    with opened(webui.url) as page:
-        yield page
-        assert page.errors == []
 
 
 def wait_for_progress(page: Page, text: str) -> None:

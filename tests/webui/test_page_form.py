@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from PIL import Image
-from webui_page import NEEDS_BROWSER, SCRIPT, Page, opened, sync_api
+from webui_page import NEEDS_BROWSER, SCRIPT, Page, sync_api
 from webui_runs import NEEDS_SCORER, Run
 from webui_server import BUNDLED, WebUI
 
@@ -21,13 +20,6 @@ CHOSEN = {
     "rest": SAVE_APART, "stops_early": True, "hires_for_kept": True,
 }  # fmt: skip
 HIRES = {"enable_hr": True, "hr_scale": 2, "denoising_strength": 0.5, "hr_upscaler": "Latent"}
-
-
-@pytest.fixture
-def page(webui: WebUI) -> Iterator[Page]:
-    with opened(webui.url) as page:
-        yield page
-        assert page.errors == []
 
 
 @pytest.fixture(scope="module")

@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
-import pytest
-from webui_page import NEEDS_BROWSER, Page, opened, sync_api
+from webui_page import NEEDS_BROWSER, Page, sync_api
 from webui_runs import NEEDS_SCORER
-from webui_server import WebUI
 
 pytestmark = [*NEEDS_SCORER, NEEDS_BROWSER]
 PLOT = "#script_txt2img_xyz_plot"
-
-
-@pytest.fixture
-def page(webui: WebUI) -> Iterator[Page]:
-    with opened(webui.url) as page:
-        yield page
-        assert page.errors == []
 
 
 def fill_values(page: Page) -> Any:

@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from PIL import Image
-from webui_page import NEEDS_BROWSER, SCRIPT, Page, opened
+from webui_page import NEEDS_BROWSER, SCRIPT, Page
 from webui_runs import NEEDS_SCORER, my_scores, saved_files
 from webui_server import WebUI
 
 from lib_hps.infotext import read_generation
 
 pytestmark = [*NEEDS_SCORER, NEEDS_BROWSER]
-
-
-@pytest.fixture
-def page(webui: WebUI) -> Iterator[Page]:
-    with opened(webui.url) as page:
-        yield page
-        assert page.errors == []
 
 
 def files_of(webui: WebUI, before: set[Path]) -> list[Path]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,13 +15,6 @@ from webui_server import WebUI
 from lib_hps.infotext import read_generation
 
 pytestmark = [*NEEDS_SCORER, NEEDS_BROWSER]
-
-
-@pytest.fixture
-def page(webui: WebUI) -> Iterator[Page]:
-    with opened(webui.url) as page:
-        yield page
-        assert page.errors == []
 
 
 @pytest.fixture(scope="module")
