@@ -142,9 +142,56 @@ def test_browse_corrects_drops_and_takes_back_by_appending(page, serve, tmp_path
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
 
 
-@pytest.mark.parametrize(
-    "page", [{"viewport": {"width": 390, "height": 800}, "color_scheme": "dark", "has_touch": True}], indirect=True
+on_a_phone = pytest.mark.parametrize(
+    "page",
+    [{"viewport": {"width": 390, "height": 800}, "color_scheme": "dark", "has_touch": True, "is_mobile": True}],
+    indirect=True,
 )
+
+
+def too_small(page) -> list[str]:
+    """Of what can be tapped, what is smaller than 40 px or reaches over the screen's edge."""
+    return page.evaluate(
+        """() => [...document.querySelectorAll("button, input")].filter((each) => {
+            const box = each.getBoundingClientRect();
+            return box.width < 40 || box.height < 40 || box.left < 0 || box.right > window.innerWidth;
+        }).map((each) => each.outerHTML.slice(0, 80))"""
+    )
+
+
+@on_a_phone
+def test_browse_on_a_dark_phone_corrects_drops_searches_and_turns_pages(page, serve, tmp_path):
+    files, folder = paint(tmp_path / "pictures"), tmp_path / "choices"
+    long = "a warm circle, " + "very " * 30 + "andonewordthatislongerthanthewholescreenofaphoneiswide" * 2
+    for n in range(30):
+        shown = files[::2] if n % 3 == 0 else files[: 2 + n % 2]
+        answer = [] if n == 2 else [(0, 1)]
+        prompt = long if n == 1 else f"{PROMPTS[0]} {n}"
+        record(folder, Choice(f"board/{n:032x}", prompt, shown, answer, 0, "2026-11-24T03:00:00Z"))
+    page.goto(serve("browse", "choices"))
+    wait_for(page, "30 choices")
+    page.wait_for_load_state("networkidle")
+    shot(page, "browse-phone")
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    assert too_small(page) == []
+    runs_over = "all => all.filter((each) => each.scrollWidth > each.clientWidth).length"
+    assert page.locator(".choice h2, .choice .foot .soft").evaluate_all(runs_over) == 0
+    first = page.locator(".choice").first
+    first.get_by_role("button", name="Picture 3").tap()
+    first.get_by_role("button", name="Picture 3, the best").wait_for()
+    page.locator(".choice").nth(1).get_by_role("button", name="Drop").tap()
+    page.get_by_role("button", name="Take it back").wait_for()
+    found = {one.id: one for one in read_records(folder)}
+    assert found[f"board/{0:032x}"].ranking.best() == (2,)
+    assert f"board/{1:032x}" not in found
+    page.get_by_role("button", name="Next").tap()
+    wait_for(page, "25 to 29")
+    page.get_by_label("Words of the prompt").fill("circle 29")
+    wait_for(page, "1 to 1")
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+
+
+@on_a_phone
 def test_four_fresh_pictures_on_a_dark_phone(page, serve, tmp_path):
     page.goto(serve("collect", "--prompt", "red heart", "--draw", "4", "--at-once", "4", "--into", "choices"))
     for _ in range(100):
