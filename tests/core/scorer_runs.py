@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
+import pty
+import struct
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -53,10 +58,8 @@ class Runs:
         return subprocess.Popen(
             [sys.executable, *launch, "-m", *(["--"] if launch else []), "lib_hps.cli", *self.arguments(name, *more)],
             env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **self._places(name)},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
             text=True,
-            **popen,
+            **{"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, **popen},
         )
 
     def finish(self, name: str, *more: str) -> dict[str, bytes]:
@@ -86,6 +89,22 @@ class Runs:
         process.kill()
         process.communicate()
         return was_running
+
+    def kill_when_it_says(self, name: str, words: str) -> bool:
+        """Start it on a terminal, SIGKILL it when `words` are on the screen, and say whether it was still running."""
+        ours, theirs = pty.openpty()
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))  # on none, no bar is drawn
+        process = self.start(name, stderr=theirs)
+        os.close(theirs)
+        screen = b""
+        with contextlib.suppress(OSError):  # what Linux gives when nobody holds the other side any more
+            while words.encode() not in screen and (part := os.read(ours, 4096)):
+                screen += part
+        was_running = process.poll() is None
+        process.kill()
+        process.wait()
+        os.close(ours)
+        return was_running and words.encode() in screen
 
     def _places(self, name: str) -> dict[str, str]:
         return {"XDG_CACHE_HOME": str(self.folder / name / "cache")}

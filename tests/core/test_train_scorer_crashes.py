@@ -46,6 +46,16 @@ def test_a_head_killed_while_it_reads_ends_with_the_same_bytes(data, tmp_path):
     assert runs.finish("killed") == whole
 
 
+def test_a_head_killed_while_it_is_fitted_ends_with_the_same_bytes(data, tmp_path):
+    runs = Runs(data, tmp_path, ("--method", "head"))
+    whole = runs.finish("whole")
+    for moment in ("| 0/2 [", "| 1/2 ["):  # within the first fit, and within that of half the choices for the curve
+        assert runs.kill_when_it_says("killed", moment)
+        assert not runs.out("killed").exists()
+        assert runs.cached("killed") == runs.cached("whole")
+    assert runs.finish("killed") == whole
+
+
 def test_where_the_disk_is_full_it_says_so_and_goes_on_later_to_the_same_bytes(blocks):
     runs, whole = blocks
 
