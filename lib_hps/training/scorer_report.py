@@ -161,7 +161,9 @@ def _plot(
         start, end = place(x_range[0], level).split(","), place(x_range[1], level).split(",")
         parts.append(f'<line class="grid" x1="{start[0]}" x2="{end[0]}" y1="{start[1]}" y2="{end[1]}"/>')
         parts.append(f'<text x="4" y="{float(start[1]) + 4:.1f}">{100 * level:.0f} %</text>')
-    parts.append(f'<text x="{_WIDTH / 2:.0f}" y="{_HEIGHT - 10:.0f}">{escape(label)}, to {x_range[1]:g}</text>')
+    parts.append(
+        f'<text x="{_WIDTH / 2:.0f}" y="{_HEIGHT - 10:.0f}">{escape(label)}, {x_range[0]:g} to {x_range[1]:g}</text>'
+    )
     if line:
         parts.append(f'<polyline class="other" points="{" ".join(place(*p) for p in line)}"/>')
     parts.append(f'<polyline class="mark" points="{" ".join(place(*p) for p in points)}"/>')
@@ -173,16 +175,24 @@ def _plot(
 
 def _mistakes(scores: Sequence[np.ndarray], choices: Sequence[TrainingChoice]) -> list[str]:
     """The choices in which the classifier was surest of another picture than the preferred one."""
-    found = []
+    found: dict[tuple[str, Path, Path], tuple[float, TrainingChoice, int, int]] = {}  # the same two pictures once
     for part, choice in zip(scores, choices, strict=bool(scores)):
         guess, best = int(np.argmax(part)), choice.ranking.best()
         preferred = max(best, key=lambda index: float(part[index]))
         if guess not in best:
-            found.append((float(part[guess] - part[preferred]), choice, guess, preferred))
-    found.sort(key=lambda each: -each[0])
+            gap = float(part[guess] - part[preferred])
+            found.setdefault(
+                (choice.prompt, choice.images[preferred], choice.images[guess]), (gap, choice, guess, preferred)
+            )
+    surest = sorted(found.values(), key=lambda each: -each[0])
     return [
-        f'<figure><div class="two"><img src="{embedded(choice.images[preferred])}" alt="preferred">'
-        f'<img src="{embedded(choice.images[guess])}" alt="guessed"></div><figcaption>{escape(choice.prompt)}'
+        f'<figure><div class="two">{_labelled(choice.images[preferred], "preferred")}'
+        f"{_labelled(choice.images[guess], 'taken')}</div>"
+        f"<figcaption>{escape(choice.prompt) or '(no prompt)'}"
         f"<em>{100 / (1 + math.exp(-min(gap, 60.0))):.0f} % sure</em></figcaption></figure>"
-        for gap, choice, guess, preferred in found[:_MOST_MISTAKES]
+        for gap, choice, guess, preferred in surest[:_MOST_MISTAKES]
     ]
+
+
+def _labelled(image: Path, words: str) -> str:
+    return f'<div><img src="{embedded(image)}" alt="{words}"><small>{words}</small></div>'
