@@ -15,7 +15,13 @@ from torch import Tensor
 from lib_hps.scoring.clip.head import HeadWeights
 
 _COLUMNS = 32
-_MORE_COLUMNS = {"palette": 160, "edges": 63, "texture": 72, "figure": 51}  # much of what counts there varies little
+_MORE_COLUMNS = {
+    "palette": 160,
+    "edges": 63,
+    "texture": 72,
+    "figure": 51,
+    "shape": 24,
+}  # much of what counts there varies little
 _PROMPT_COLUMNS = 24  # with 12, the words for style and ground are lost among the names of things
 _LOOK_COLUMNS = 48
 _WHITENING = 0.7  # of the small bases, whose products and waves should see more than the leading direction
@@ -23,7 +29,7 @@ _LOOK = {"palette": 48, "edges": 32, "texture": 32, "colours": 32, "embedding": 
 # groups with so many directions of each, and how many waves
 _WAVES: dict[str, tuple[dict[str, int], int]] = {
     "style": ({"palette": 16, "edges": 16, "texture": 16, "embedding": 8}, 96),
-    "figure": ({"figure": 24, "rings": 10}, 160),
+    "figure": ({"figure": 24, "shape": 12, "rings": 10}, 160),
 }
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from lib_hps.scoring.images import Preprocess
 
 PREFIX = "hps_head."
-FEATURES = 2
+FEATURES = 3
 """Version of what `describe` gives: changes with it, so that kept features are computed again."""
 _MOST_LAYERS = 6
 

@@ -16,6 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from lib_hps.scoring.clip.shape_features import describe_shape
+
 _SCALES = 3
 _PALETTE = 7  # levels of red, green and blue
 _RINGS = (0.0, 0.35, 0.6, 0.8, 1.0, 2.0)  # radii, the frame's edge at 1
@@ -31,7 +33,8 @@ def describe_pixels(levels: Tensor) -> dict[str, Tensor]:
         levels: (N, 3, S, S) float32 in 0..1, red, green, blue.
 
     Returns:
-        "colours" (N, 42), "palette" (N, 343), "edges" (N, 63), "texture" (N, 72), "rings" (N, 30), "figure" (N, 51).
+        "colours" (N, 42), "palette" (N, 343), "edges" (N, 63), "texture" (N, 72), "rings" (N, 30), "figure" (N, 51),
+        "shape" (N, 24).
     """
     scales = list(_scales(levels.mean(dim=1)))
     return {
@@ -41,6 +44,7 @@ def describe_pixels(levels: Tensor) -> dict[str, Tensor]:
         "texture": torch.cat([_texture(grey) for grey in scales], dim=1),
         "rings": torch.cat([_rings(grey) for grey in scales], dim=1),
         "figure": _figure(levels),
+        "shape": describe_shape(levels),
     }
 
 
