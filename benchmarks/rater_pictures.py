@@ -1,7 +1,8 @@
 """The pictures that simulated raters choose from: groups of eight for one prompt, by tiny-sd or by emoji artists.
 
-In every group three pictures are what the prompt says; the others differ in style, background or the thing shown, so
-that what a rater could like is there to choose. Kept outside the repository; made once.
+In every group three pictures are asked to show what the prompt says; the others differ in style, background or the
+thing shown, so that what a rater could like is there to choose. What an emoji shows is known; what tiny-sd drew is
+read off its pictures (`rater_reading`). Kept outside the repository; made once.
 
     python -m benchmarks.rater_pictures ~/.cache/hps/raters --groups 600
 """
@@ -155,7 +156,18 @@ def make(folder: Path, source: str, *, groups: int, seed: int, emoji_folder: Pat
         draw_with_tiny_sd(folder / source, planned, seed)
     else:
         compose_from_emoji(folder / source, planned, seed, emoji_folder)
-    rows = [{"wanted": asdict(wanted), "shown": [asdict(said) for said in shown]} for wanted, shown in planned]
+    seen = [shown for _, shown in planned]
+    if source == "tiny-sd":
+        from benchmarks.rater_reading import load_readers
+
+        readers = load_readers(emoji_folder)
+        for number, (wanted, asked) in enumerate(planned):
+            files = [_file(folder / source, number, place) for place in range(len(asked))]
+            seen[number] = readers.said(files, wanted, number)
+    rows = [
+        {"wanted": asdict(wanted), "asked": [asdict(said) for said in asked], "shown": [asdict(said) for said in shown]}
+        for (wanted, asked), shown in zip(planned, seen, strict=True)
+    ]
     (folder / source / "groups.json").write_text(json.dumps(rows, indent=1), encoding="utf-8")
     return read(folder, source)
 

@@ -47,7 +47,7 @@ def roundness(pixels: np.ndarray, said: Said, wanted: Said) -> float:
 
 
 def fit(pixels: np.ndarray, said: Said, wanted: Said) -> float:
-    """What the picture was made to show against what the prompt asks for: the thing counts twice."""
+    """What the picture shows against what the prompt asks for: the thing counts twice."""
     wrong = 2 * (said.concept != wanted.concept) + (said.style != wanted.style)
     return -float(wrong + (said.background != wanted.background))
 

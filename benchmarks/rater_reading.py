@@ -1,0 +1,145 @@
+"""What a picture that was drawn shows: read off the picture itself, not off the prompt that it was drawn for.
+
+tiny-sd often draws something else than it was asked for, and a rater cannot like what is not there. So readers that
+were trained apart, on the real emoji alone, say what each picture shows: the concept by the judge of tiny-sd, among the
+prompt's own and 19 others; the style by a small network over the three artists; the background by the border's colour.
+Both networks are trained once and kept beside the emoji.
+
+    python -m benchmarks.rater_reading FOLDER    # how well they read, and how often tiny-sd drew what it was asked for
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import nn
+
+from benchmarks.rater_pictures import STYLES, Said
+from tools.tiny_models.augment import BACKGROUNDS, compose, draw_backgrounds, premultiply
+from tools.tiny_models.emoji import load_emoji
+from tools.tiny_models.judge import Judge, roughen, train_judge
+from tools.tiny_models.loop import Stage, device, train
+
+if TYPE_CHECKING:
+    from tools.tiny_models.emoji import Emoji
+
+OPTIONS = 20  # names that the judge chooses among
+HELD_OUT = 5  # every fifth emoji is kept from the style reader, to see how well it reads
+BATCH, STEPS = 64, 800
+
+
+class StyleReader(nn.Module):
+    """Three convolutions, mean and spread over all places, a linear layer: it sees how a thing is drawn, not what."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        for a, b, stride in ((3, 32, 2), (32, 64, 2), (64, 64, 1)):
+            layers += [nn.Conv2d(a, b, 3, stride=stride, padding=1), nn.GroupNorm(8, b), nn.SiLU()]
+        self.body = nn.Sequential(*layers)
+        self.head = nn.Linear(128, len(STYLES))
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """(N, 3, 64, 64) in -1..1 -> logits (N, 3)."""
+        places = self.body(images).flatten(2)  # (N, 64, 256)
+        return self.head(torch.cat([places.mean(dim=2), places.std(dim=2)], dim=1))
+
+
+@dataclass(frozen=True)
+class Readers:
+    """Judge and style reader.
+
+    Attributes:
+        names: of the emoji, in the judge's order.
+    """
+
+    names: Sequence[str]
+    judge: Judge
+    style: StyleReader
+
+    def said(self, files: Sequence[Path], wanted: Said, seed: int) -> list[Said]:
+        """What pictures of 64 px show to somebody who was told the prompt."""
+        pictures = np.stack([np.asarray(Image.open(file).convert("RGB")) for file in files])  # (N, 64, 64, 3)
+        images = torch.from_numpy(pictures).movedim(-1, 1).float() / 127.5 - 1
+        rest = [name for name in self.names if name != wanted.concept]
+        options = [wanted.concept, *random.Random(seed).sample(rest, OPTIONS - 1)]
+        row_of = {name: row for row, name in enumerate(self.names)}
+        with torch.no_grad():
+            concepts = self.judge(images.to(device())).float().cpu()[:, [row_of[name] for name in options]]
+            styles = self.style(images.to(device())).float().cpu()
+        named, drawn = concepts.argmax(dim=1).tolist(), styles.argmax(dim=1).tolist()
+        grounds = [background_of(picture) for picture in pictures]
+        return [Said(options[n], STYLES[s], g) for n, s, g in zip(named, drawn, grounds, strict=True)]
+
+
+def background_of(picture: np.ndarray) -> str:
+    """The background nearest to the median colour (H, W, 3) of the border."""
+    border = np.concatenate([picture[0], picture[-1], picture[:, 0], picture[:, -1]]).astype(float)
+    distances = {
+        name: np.abs(np.median(border, axis=0) - np.array(colour)).sum() for name, colour in BACKGROUNDS.items()
+    }
+    return min(distances, key=lambda name: distances[name])
+
+
+def load_readers(emoji_folder: Path) -> Readers:
+    """Both, trained where they are not there yet (about ten minutes on a CPU core, nearly all of it the judge's)."""
+    emoji, pictures = load_emoji(emoji_folder)
+    judge = train_judge(emoji, pictures, emoji_folder)
+    style = _train_style_reader(emoji, pictures, emoji_folder)
+    return Readers([each.name for each in emoji], judge, style)
+
+
+def _train_style_reader(emoji: list[Emoji], pictures: np.ndarray, folder: Path) -> StyleReader:
+    torch.manual_seed(9)
+    reader = StyleReader().to(device())
+    rows = [row for row in range(len(emoji)) if row % HELD_OUT]
+    rgba = premultiply(pictures[rows].reshape(-1, *pictures.shape[2:]))
+
+    def loss_of(generator: torch.Generator) -> torch.Tensor:
+        drawn = torch.randint(len(rgba), (BATCH,), generator=generator)
+        images = compose(rgba[drawn], draw_backgrounds(BATCH, generator), generator, scale=(0.7, 1.1))
+        logits = reader(roughen(images, generator).to(device()))
+        return F.cross_entropy(logits.float(), (drawn % len(STYLES)).to(device()))
+
+    train(Stage(name="style-reader", steps=STEPS, lr=3e-3, warmup=50, ema_decay=0.99, weight_decay=0.05), reader,
+          loss_of, folder)  # fmt: skip
+    return reader
+
+
+def style_accuracy(readers: Readers, emoji_folder: Path) -> float:
+    """Share of the held-out emoji, blurred and coloured anew, whose artist the style reader names."""
+    emoji, pictures = load_emoji(emoji_folder)
+    rgba = premultiply(pictures[[r for r in range(len(emoji)) if r % HELD_OUT == 0]].reshape(-1, *pictures.shape[2:]))
+    generator = torch.Generator().manual_seed(5)
+    images = roughen(compose(rgba, draw_backgrounds(len(rgba), generator), generator), generator)
+    with torch.no_grad():
+        named = torch.cat([readers.style(chunk.to(device())).cpu().argmax(dim=1) for chunk in images.split(64)])
+    return float((named == torch.arange(len(rgba)) % len(STYLES)).float().mean())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path, help="of benchmarks.rater_pictures")
+    folder = parser.parse_args().folder
+    readers = load_readers(folder / "packages")
+    accuracy = style_accuracy(readers, folder / "packages")
+    print(f"style reader: {100 * accuracy:.0f} % of the real emoji that it never saw")
+    rows = json.loads((folder / "tiny-sd" / "groups.json").read_text(encoding="utf-8"))
+    pairs = [pair for row in rows for pair in zip(row["asked"], row["shown"], strict=True)]
+    for name in ("concept", "style", "background"):
+        share = sum(asked[name] == shown[name] for asked, shown in pairs) / len(pairs)
+        print(f"tiny-sd: the {name} that was asked for is read off {100 * share:.0f} % of the pictures")
+
+
+if __name__ == "__main__":
+    main()
