@@ -197,8 +197,10 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--groups", type=int, default=600)
     parser.add_argument("--seed", type=int, default=3)
+    parser.add_argument("--source", choices=("emoji", "tiny-sd"), action="append")
     arguments = parser.parse_args()
-    for source, seed in (("emoji", arguments.seed + 1), ("tiny-sd", arguments.seed)):
+    for source in arguments.source or ("emoji", "tiny-sd"):
+        seed = arguments.seed + (source == "emoji")
         made = make(
             arguments.folder, source, groups=arguments.groups, seed=seed, emoji_folder=arguments.folder / "packages"
         )

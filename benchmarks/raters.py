@@ -5,7 +5,9 @@ same noisy picks. Each outcome is kept in a file under the start model's digest,
 other weights are measured anew.
 
     python -m benchmarks.rater_pictures ~/.cache/hps/raters
-    python -m benchmarks.raters ~/.cache/hps/raters --out ~/.cache/hps/raters/outcome --plot docs/raters.png
+    python -m benchmarks.plain_clip WORK ~/.cache/hps/raters/plain
+    python -m benchmarks.raters ~/.cache/hps/raters --plain ~/.cache/hps/raters/plain/model.safetensors \
+        --out ~/.cache/hps/raters/outcome --plot docs/raters.png
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ import numpy as np
 from benchmarks.rater_pictures import Group, read
 from benchmarks.rater_tastes import TASTES, Pick, Rater
 
-BASE, OTHER = "tiny-hps", "tiny-holdout"
+BASE, PLAIN, OTHER = "tiny-hps", "plain", "tiny-holdout"
 SIZES = (50, 200, 1000)
 TEST_PICKS = 2_000
 LEARNED = 0.75  # of the prompts
@@ -34,11 +36,12 @@ Share = tuple[float, float, float]  # share of the ceiling, and its 95 % interva
 
 @dataclass(frozen=True)
 class Job:
-    """A rater and its pictures."""
+    """A rater and its pictures; `plain` is the file of a CLIP without choices, where there is one."""
 
     folder: Path
     source: str
     taste: str
+    plain: Path | None = None
 
     @property
     def name(self) -> str:
@@ -99,12 +102,12 @@ def measure(job: Job, outcome: dict[str, Any], keep: Path) -> None:
     found = outcome.setdefault(job.name, {"prompts": cut, "unseen": len(groups) - cut})
     found["ceiling"] = float(np.mean([int(np.argmax(p.utilities)) == p.chosen for p in test]))
     found["chance"] = 1 / len(test[0].candidates) / found["ceiling"]
-    for name in (BASE, OTHER, *map(str, SIZES)):
+    known = {BASE: BASE, OTHER: OTHER} | ({PLAIN: str(job.plain)} if job.plain else {})
+    for name in (*known, *map(str, SIZES)):
         if name in found:
             continue
         with TemporaryDirectory(prefix="hps-") as folder:
-            known = name in (BASE, OTHER)
-            scorer = name if known else str(trained(picks[: int(name)], job.folder / job.source, Path(folder)))
+            scorer = known.get(name) or str(trained(picks[: int(name)], job.folder / job.source, Path(folder)))
             found[name] = share_of_ceiling(test, scored(scorer, groups, range(cut, len(groups))))
         print(job.name, name, *(f"{100 * value:.1f}" for value in found[name]), flush=True)
         keep.write_text(json.dumps({"digest": outcome["digest"], job.name: found}, indent=1), encoding="utf-8")
@@ -112,14 +115,18 @@ def measure(job: Job, outcome: dict[str, Any], keep: Path) -> None:
 
 def table(outcome: Mapping[str, Any]) -> str:
     """As Markdown."""
-    names = [BASE, OTHER, *map(str, SIZES)]
-    heads = ["start model", OTHER, *(f"{size:,} choices" for size in SIZES)]
+    names = [BASE, PLAIN, OTHER, *map(str, SIZES)]
+    heads = ["start model", "plain CLIP", OTHER, *(f"{size:,} choices" for size in SIZES)]
     lines = [f"| pictures, taste | {' | '.join(heads)} |", "|---" * (len(names) + 1) + "|"]
     for job, found in outcome.items():
         if job != "digest":
-            cells = ["{:.0f} % ({:.0f}-{:.0f})".format(*(100 * value for value in found[name])) for name in names]
+            cells = [_cell(found.get(name)) for name in names]
             lines.append(f"| {job} | {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def _cell(share: Share | None) -> str:
+    return "{:.0f} % ({:.0f}-{:.0f})".format(*(100 * value for value in share)) if share else "not measured"
 
 
 def plot(outcome: Mapping[str, Any], file: Path) -> None:
@@ -157,6 +164,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, help="of benchmarks.rater_pictures")
     parser.add_argument("--out", type=Path, required=True, help="folder of the outcomes, a file for each taste")
+    parser.add_argument("--plain", type=Path, help="classifier's file of benchmarks.plain_clip")
     parser.add_argument("--plot", type=Path)
     parser.add_argument("--source", choices=("tiny-sd", "emoji"), action="append")
     parser.add_argument("--taste", choices=list(TASTES), action="append")
@@ -169,7 +177,7 @@ def main() -> None:
             keep = arguments.out / f"{source}-{taste.replace(' ', '-')}.json"
             outcome = json.loads(keep.read_text(encoding="utf-8")) if keep.exists() else {}
             outcome = outcome if outcome.get("digest") == digest else {"digest": digest}
-            measure(Job(arguments.folder, source, taste), outcome, keep)
+            measure(Job(arguments.folder, source, taste, arguments.plain), outcome, keep)
             whole |= {name: found for name, found in outcome.items() if name != "digest"}
     print(table(whole))
     if arguments.plot:
