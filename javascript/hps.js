@@ -7,7 +7,7 @@
   const TITLE = "HPS"; // of the script, as in lib_hps/hosts/webui/options.py
   const LOOK_MS = 250;
   const PATIENCE_MS = 20000; // for the host to begin after the click, or to put the last result on the page
-  const LOST_MS = 3000; // a board that should be on the page by then is lost
+  const RETRY_MS = 3000; // after a board that could not be loaded
   const USER_MS = 150; // a focus that moves so soon after a key or a click was moved by the user
   const TABS = ["txt2img", "img2img"];
 
@@ -132,9 +132,22 @@
     return place;
   }
 
+  /** Wait for a user whom the server knows; on a 401 the browser itself asks for the password of --api-auth. */
+  async function letIn(form) {
+    while ((await fetch(`${baseUrl()}/version`)).status === 401) {
+      const words = "The board is behind the password of the WebUI's API (--api-auth), or your login has ended.";
+      const text = Object.assign(document.createElement("p"), { textContent: `${words} Log in, or reload the page.` });
+      const button = Object.assign(document.createElement("button"), { textContent: "Log in", type: "button" });
+      button.className = "lg secondary gradio-button";
+      form.host().replaceChildren(text, button);
+      await new Promise((pressed) => button.addEventListener("click", pressed, { once: true }));
+    }
+  }
+
   async function begin(form) {
     const { href } = new URL(BOARD, document.baseURI);
     const base = baseUrl();
+    await letIn(form);
     const [{ mount }, { ApiError }] = await Promise.all([import(`${href}board.js`), import(`${href}api.js`)]);
     const kept = SESSION + form.tab;
     let open = null;
@@ -197,30 +210,17 @@
     }
   }
 
-  /** Of two answers about the mode that cross each other the late one may hide the board: ask again, the same way. */
-  async function reveal(form) {
-    const now = performance.now();
-    const isLost = form.isChosen() && form.modes()[0]?.offsetParent && !form.host()?.offsetParent && !form.isRunning();
-    form.lostSince = isLost ? (form.lostSince ?? now) : null;
-    if (!isLost || now - form.lostSince < LOST_MS) return;
-    form.lostSince = null;
-    form.modes().find((input) => input.value !== "Rank").click();
-    await wait(200);
-    form.modes().find((input) => input.value === "Rank").click();
-  }
-
   const mounted = new Set();
 
   /** Where the mode "Rank" was chosen for the first time: nothing is loaded before that. */
   function look(forms) {
     for (const form of forms) {
       remember(form);
-      reveal(form);
       if (mounted.has(form.tab) || !form.host()?.offsetParent) continue;
       mounted.add(form.tab);
       begin(form).catch((error) => {
-        mounted.delete(form.tab);
         console.error("HPS:", error);
+        setTimeout(() => mounted.delete(form.tab), RETRY_MS);
       });
     }
   }

@@ -151,27 +151,28 @@ def dpmpp_2m_karras(run: Run) -> Iterator[Step]:
 
 
 def unipc(run: Run) -> Iterator[Step]:
-    """UniPC (Zhao et al. 2023; bh1, order 3, even in time) through diffusers, down to the lowest sigma."""
+    """UniPC (Zhao et al. 2023; bh1, order 3, even in time) through diffusers, down to the lowest sigma.
+
+    Times are fractional, as A1111 has them. Image to image, it noises up to one of DDIM's time steps and begins the
+    walk at the one below it; so do we.
+    """
+    import torch
     from diffusers import UniPCMultistepScheduler
 
-    schedule = run.schedule
-    scheduler: Any = UniPCMultistepScheduler(
-        num_train_timesteps=schedule.steps,
-        beta_start=schedule.beta_start,
-        beta_end=schedule.beta_end,
-        beta_schedule="scaled_linear",
-        solver_order=3,
-        solver_type="bh1",
-        final_sigmas_type="sigma_min",
-    )
-    scheduler.set_timesteps(moves("UniPC", run.steps, schedule))
-    if run.skipped:
-        scheduler.set_begin_index(run.skipped)
-    timesteps = scheduler.timesteps[run.skipped :]
-    x = run.begin_at(schedule.alphas_cumprod[timesteps[0]].to(run.noise.device))
-    for t in timesteps:
-        a_t = schedule.alphas_cumprod[t].to(x.device)
-        e_t = run.eps(x, t.float())
+    schedule, all_times = run.schedule, run.schedule.ddim_timesteps(run.steps)
+    count, highest, x = len(all_times), float(schedule.steps - 1), run.noise
+    if run.latent is not None:
+        count = max(count - 1 - run.skipped, 1)
+        highest = float(all_times[count - 1])
+        x = run.begin_at(schedule.alphas_cumprod[all_times[min(count, len(all_times) - 1)]].to(x.device))
+    times = torch.linspace(highest, 0, count + 1)
+    alphas = schedule.alpha_at(times)
+    scheduler: Any = UniPCMultistepScheduler(solver_order=3, solver_type="bh1")
+    scheduler.set_timesteps(count)
+    scheduler.sigmas = ((1 - alphas) / alphas).sqrt()  # its own are those of whole time steps
+    scheduler.set_begin_index(0)
+    for t, a_t in zip(times[:-1], alphas, strict=False):
+        e_t = run.eps(x, t)
         x0 = (x - (1 - a_t).sqrt() * e_t) / a_t.sqrt()
         x = scheduler.step(e_t, t, x, return_dict=False)[0]
         yield Step(x, x0)
@@ -197,9 +198,8 @@ def moves(sampler: str, steps: int, schedule: NoiseSchedule) -> int:
 
 
 def moves_left(sampler: str, steps: int, schedule: NoiseSchedule, skipped: int) -> int:
-    """The same of image to image, where `skipped` steps are left out; DDIM leaves out two more, see there."""
-    left = moves(sampler, steps, schedule) - skipped
-    return max(left - 2, 1) if sampler == "DDIM" else left
+    """The same of image to image, where `skipped` steps are left out; DDIM and UniPC leave out more, see there."""
+    return max(moves(sampler, steps, schedule) - skipped - {"DDIM": 2, "UniPC": 1}.get(sampler, 0), 1)
 
 
 def check_sampler(name: str) -> str:

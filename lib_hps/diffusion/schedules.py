@@ -39,6 +39,12 @@ class NoiseSchedule:
         low, high, share = t.floor().long(), t.ceil().long(), t.frac()
         return ((1 - share) * self._log_sigmas[low] + share * self._log_sigmas[high]).exp()
 
+    def alpha_at(self, t: Tensor) -> Tensor:
+        """`alphas_cumprod` at a time step (fractional), interpolated in its logarithm, as UniPC has it."""
+        low, high, share = t.floor().long(), t.ceil().long(), t.frac()
+        logs = self.alphas_cumprod.log()
+        return ((1 - share) * logs[low] + share * logs[high]).exp()
+
     def uniform_sigmas(self, steps: int) -> Tensor:
         """`(steps + 1,)`: even in time, zero at the end; the WebUI's "Automatic" for Euler and Heun."""
         import torch

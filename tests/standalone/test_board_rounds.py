@@ -228,7 +228,8 @@ def test_a_second_pass_begins_with_the_latent_noised_up_to_its_strength(sampler,
     assert len(walked) == moves_left(sampler, second.steps, schedule, skipped)
     assert abs(len(walked) - 20) <= (3 if sampler == "DDIM" else 1)
     x, t = asked[0]
-    noised = t + 1000 // second.steps if sampler == "DDIM" else t  # A1111's DDIM begins one step below
+    # A1111's samplers on time steps begin one step below
+    noised = t + 1000 // second.steps if sampler in ("DDIM", "UniPC") else t
     a = float(1 / (schedule.t_to_sigma(torch.tensor(min(noised, 999.0))) ** 2 + 1))
     assert torch.allclose(x, a**0.5 * latent + (1 - a) ** 0.5 * noise, atol=2e-3)
     if "Karras" not in sampler:  # whose steps are not even in time

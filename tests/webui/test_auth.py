@@ -26,7 +26,7 @@ pytestmark = NEEDS_SCORER
 PAGE, API = "--gradio-auth me:mine", "--api-auth bot:bots"
 
 
-SERVERS = [f"{PAGE} {API} --lowvram --subpath sd", f"{PAGE} --medvram --no-gradio-queue", f"{API} --nowebui"]
+SERVERS = [f"{PAGE} {API} --lowvram --subpath sd", f"{PAGE} --medvram --no-gradio-queue", API, f"{API} --nowebui"]
 
 
 @dataclass
@@ -72,6 +72,14 @@ def test_strangers_get_401_and_members_get_in(locked: Locked) -> None:
         assert status(url, basic("bot:bots")) == (200 if API in locked.flags else 401)
         if PAGE in locked.flags:
             assert status(url, cookie_of_the_page(locked.url)) == 200
+
+
+def test_a_browser_is_asked_for_the_apis_password_where_there_is_one(locked: Locked) -> None:
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(f"{locked.url}/hps/v1/version", timeout=60)
+    asked = refused.value.headers.get("WWW-Authenticate", "")
+    assert asked.startswith("Basic realm=") if API in locked.flags else asked == ""
+    assert "--api-auth" in refused.value.read().decode()
 
 
 def test_a_stranger_changes_nothing_and_sees_no_picture(locked: Locked) -> None:
@@ -152,4 +160,48 @@ def test_the_board_works_for_whoever_is_logged_in(locked: Locked) -> None:
         board.button("Next").click()
         board.wait_for_round(2, 3)
         assert board.orders == [[[2]]]
+        assert page.errors == []
+
+
+@NEEDS_BROWSER
+def test_on_a_page_without_a_login_the_board_is_behind_the_apis_password(locked: Locked) -> None:
+    if locked.flags != API:
+        pytest.skip("this server has no page, or one with a login")
+    locked.headers.update(basic("bot:bots"))
+    known = {"username": "bot", "password": "bots"}
+    with opened(locked.url, http_credentials=known) as page:  # whoever answers the browser's question
+        page.fill(count=1, size=2, seed=11)
+        board = Board(locked, page)
+        board.choose()
+        board.start(count=3)
+        sync_api.expect(board.node.locator(".hps-loaded .hps-picture")).to_have_count(3)
+        board.pick(2)
+        board.button("Next").click()
+        board.wait_for_round(2, 3)
+        page.raw.reload()
+        board.wait_for_round(2, 3)
+        board.finish(128, 128)
+        assert board.orders == [[[2]]]
+        assert page.errors == []
+
+
+@NEEDS_BROWSER
+def test_whoever_does_not_know_the_apis_password_is_told_so_once_and_can_try_again(locked: Locked) -> None:
+    if locked.flags != API:
+        pytest.skip("this server has no page, or one with a login")
+    with opened(locked.url, http_credentials={"username": "bot", "password": "guessed"}) as page:
+        asked: list[str] = []
+        page.raw.on("request", lambda request: asked.append(request.url) if "/hps/v1/" in request.url else None)
+        page.choose("#txt2img_script_container #script_list", "HPS")
+        board = Board(locked, page)
+        board.mode("Rank")
+        place = page.raw.locator(f"{board.script}_board")
+        sync_api.expect(place).to_contain_text("--api-auth")
+        page.shot("rank-without-password")
+        page.raw.wait_for_timeout(2000)
+        assert len(asked) == 1
+        place.get_by_role("button", name="Log in").click()
+        page.raw.wait_for_timeout(2000)
+        assert len(asked) == 2
+        sync_api.expect(place).to_contain_text("--api-auth")
         assert page.errors == []

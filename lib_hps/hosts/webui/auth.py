@@ -8,9 +8,12 @@ from collections.abc import Callable
 from secrets import compare_digest
 from typing import Any
 
-from fastapi import FastAPI, HTTPException, Request
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import JSONResponse
 from modules import shared
 
+_REFUSAL = "Log in to the WebUI, or send the user name and password of --api-auth."
+_CHALLENGE = 'Basic realm="API of the WebUI"'  # what a browser asks its user with
 _COOKIES = ("access-token", "access-token-unsecure")
 
 
@@ -43,19 +46,22 @@ def _has_page_login(app: Any, request: Request) -> bool:
     return any(request.cookies.get(name) in tokens for name in names if request.cookies.get(name))
 
 
-def require_user(app: FastAPI) -> Callable[[Request], None]:
-    """A check that turns strangers away with 401, if the WebUI has any authentication at all."""
+def refuse_strangers(app: FastAPI) -> Callable[[Request], Response | None]:
+    """A check that gives strangers an answer, 401, if the WebUI has any authentication at all; None for all others.
 
-    def check(request: Request) -> None:
+    An answer and no exception: the WebUI writes those anew without the header by which a browser asks its user.
+    """
+
+    def check(request: Request) -> Response | None:
         passwords, page_auth = api_passwords(), getattr(app, "auth", None)
         if not passwords and page_auth is None:
-            return
+            return None
         if page_auth is not None and _has_page_login(app, request):
-            return
+            return None
         basic = _basic(request)
         if basic is not None and _same(basic[1], passwords.get(basic[0])):
-            return
-        headers = {"WWW-Authenticate": "Basic"} if passwords else None
-        raise HTTPException(401, "Log in to the WebUI, or send the user name and password of --api-auth.", headers)
+            return None
+        headers = {"WWW-Authenticate": _CHALLENGE} if passwords else None
+        return JSONResponse({"detail": _REFUSAL}, 401, headers)
 
     return check

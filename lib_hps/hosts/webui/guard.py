@@ -11,7 +11,7 @@ from typing import Any
 from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.routing import APIRoute
 
-from .auth import require_user
+from .auth import refuse_strangers
 
 MAX_BODY_BYTES = 256 << 20
 _UPLOADS = "/hps/v1/sessions/import"  # goes to the disk, with a limit of the board's
@@ -41,7 +41,7 @@ def _limited(request: Request) -> Request:
 
 def guarded_route(app: FastAPI, base: type[APIRoute] = APIRoute) -> type[APIRoute]:
     """The class of route for `APIRouter(route_class=...)` of this app, over another one."""
-    check = require_user(app)
+    refuse = refuse_strangers(app)
 
     class GuardedRoute(base):  # type: ignore[valid-type,misc]
         """A route that lets strangers out with 401 before it reads what they send."""
@@ -51,7 +51,8 @@ def guarded_route(app: FastAPI, base: type[APIRoute] = APIRoute) -> type[APIRout
             handle = super().get_route_handler()
 
             async def guarded(request: Request) -> Response:
-                check(request)
+                if (refusal := refuse(request)) is not None:
+                    return refusal
                 has_own_limit = request.url.path.endswith(_UPLOADS)
                 return await handle(request if has_own_limit else _limited(request))
 
