@@ -26,20 +26,19 @@ def build_mode(elem_id: Callable[[str], str]) -> Any:
     )
 
 
-def build_rest(elem_id: Callable[[str], str], *, mode: Any, rerank: Any) -> tuple[list[Any], list[tuple[Any, Any]]]:
+def build_rest(elem_id: Callable[[str], str], *, mode: Any) -> tuple[list[Any], list[tuple[Any, Any]]]:
     """The other components, and the pairs by which a pasted infotext fills all of them.
 
     Args:
         mode: of `build_mode`.
-        rerank: the part of the form that is for a rerank alone.
 
     Returns:
         Components in the order of `RankOptions`.
     """
     tab = "img2img" if "img2img" in elem_id("board") else "txt2img"
-    with gr.Column(visible=False) as board:
+    with gr.Column(elem_classes=[part_of(RANK)]):
         gr.HTML(_BOARD.format(id=elem_id("board"), tab=tab))
-    with gr.Column(visible=False) as recipes:
+    with gr.Column(elem_classes=[part_of(RECIPE)]):
         recipe = gr.Textbox(
             label="Noise recipe",
             info="filled when an infotext with HPS noise is pasted; one line, one picture",
@@ -47,21 +46,14 @@ def build_rest(elem_id: Callable[[str], str], *, mode: Any, rerank: Any) -> tupl
             elem_id=elem_id("recipe"),
         )
     session, task, origin = (_sent(name, elem_id) for name in ("session", "task", "origin"))
-    parts = {RERANK: rerank, RANK: board, RECIPE: recipes}
-
-    def show(chosen: str | None) -> list[Any]:
-        return [gr.update(visible=name == chosen) for name in parts]
-
-    def begin(chosen: str) -> None:
-        """Called by the host where ui-config.json has another default."""
-        for name, part in parts.items():
-            part.visible = name == chosen
-
-    mode.init_field = begin
-    mode.change(show, inputs=[mode], outputs=list(parts.values()), show_progress=False)
     named = {"mode": mode, "session": session, "task": task, "recipe": recipe, "origin": origin}
     setattr(recipe, "do_not_save_to_config", True)  # noqa: B010 - the WebUI's mark, unknown to gradio
     return list(named.values()), [(component, partial(pasted, name=name)) for name, component in named.items()]
+
+
+def part_of(mode: str) -> str:
+    """CSS class of what belongs to one mode: style.css hides those of the others, at once and without the server."""
+    return f"hps-part-{mode.lower()}"
 
 
 def _sent(name: str, elem_id: Callable[[str], str]) -> Any:

@@ -11,6 +11,7 @@ import gradio as gr
 
 from . import rank_widgets
 from .options import Options, pasted
+from .rank_options import RERANK
 
 
 def _component(option: Field[Any], elem_id: str, scorers: Sequence[str], default: object) -> Any:
@@ -50,17 +51,18 @@ def build_form(
     components: dict[str, Any] = {}
     names = scorers()
     declared = list(fields(Options))
-    rank = rank_widgets.build_mode(elem_id)
-    with gr.Column(visible=True) as form:
-        for start in range(0, len(declared), 2):
-            with gr.Row():
-                for option in declared[start : start + 2]:
-                    default = default_scorer if option.name == "scorer" else option.default
-                    with gr.Column(min_width=160), gr.Row():
-                        components[option.name] = _component(option, elem_id(option.name), names, default)
-                        if option.name == "scorer":
-                            refresh = gr.Button("\U0001f504", elem_id=elem_id("refresh"), elem_classes=["tool"])
+    with gr.Column(elem_classes=["hps-form"]):
+        rank = rank_widgets.build_mode(elem_id)
+        with gr.Column(elem_classes=[rank_widgets.part_of(RERANK)]):
+            for start in range(0, len(declared), 2):
+                with gr.Row():
+                    for option in declared[start : start + 2]:
+                        default = default_scorer if option.name == "scorer" else option.default
+                        with gr.Column(min_width=160), gr.Row():
+                            components[option.name] = _component(option, elem_id(option.name), names, default)
+                            if option.name == "scorer":
+                                refresh = gr.Button("\U0001f504", elem_id=elem_id("refresh"), elem_classes=["tool"])
+        more, more_fields = rank_widgets.build_rest(elem_id, mode=rank)
     refresh.click(lambda: gr.update(choices=list(scorers())), outputs=[components["scorer"]], show_progress=False)
-    more, more_fields = rank_widgets.build_rest(elem_id, mode=rank, rerank=form)
     paste_fields = [(component, partial(pasted, name=name)) for name, component in components.items()]
     return [*components.values(), *more], [*paste_fields, *more_fields]
