@@ -6,13 +6,16 @@ import base64
 import hashlib
 import io
 import re
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from webui_board import Board
 from webui_lora import train
 from webui_page import NEEDS_BROWSER, opened, sync_api
+from webui_runs import SMALL, Run, pixels, rank, session_of, state_of, tell
 from webui_server import BUNDLED, WebUI
 
 for package in ("torch", "accelerate", "diffusers", "peft", "transformers"):
@@ -57,6 +60,44 @@ def test_the_standalone_host_draws_the_same_picture_with_the_same_file(webui: We
     request = GenerationRequest(PROMPT + tag, steps=8, sampler="Euler", cfg=5, width=64, height=64, seed=3)
     mine = np.asarray(next(pipeline.generate(request)).image, dtype=int)
     assert np.abs(mine - drawn(webui, PROMPT + tag)).max() <= 2
+
+
+def test_a_lora_that_comes_or_changes_between_rounds_is_recorded_and_drawn(webui: WebUI, lora: Path) -> None:
+    first = rank(webui, prompt=PROMPT)
+    id = session_of(first)
+    with_lora = [f"{PROMPT} <lora:taste:{strength}>" for strength in (0.8, 0.5)]
+    said = []
+    for before, prompt in pairwise([PROMPT, *with_lora]):
+        best = tell(webui, id, 2, 1)["best"]["recipe"]
+        run = rank(webui, id, prompt=prompt)
+        assert state_of(webui, id)["change"] == f"prompt: {before} -> {prompt}"
+        said.append(f"prompt: {before} -> {prompt}")
+        assert best in run.settings("HPS noise")  # the best so far is drawn anew, by the LoRA
+        assert all(f"taste: {addnet(lora)}" in one.settings["Lora hashes"] for one in run.generations)
+        recipe = {"mode": "Recipe", "recipe": best}
+        alone = Run(webui, options=recipe, prompt=prompt, **SMALL)
+        drawn_before = Run(webui, options=recipe, prompt=before, **SMALL)
+        shown = pixels(run.shown[run.settings("HPS noise").index(best)])
+        assert shown == pixels(alone.shown[0]) != pixels(drawn_before.shown[0])
+    tell(webui, id, 1)
+    assert [answer["change"] for answer in state_of(webui, id)["history"]] == [None, *said]
+
+
+@NEEDS_BROWSER
+def test_a_lora_that_comes_between_rounds_is_shown_on_the_board(webui: WebUI, lora: Path) -> None:
+    with opened(webui.url) as page:
+        page.fill(count=1, size=2, seed=11, prompt=PROMPT)
+        board = Board(webui, page)
+        board.choose()
+        board.start(count=3)
+        page.text("#txt2img_prompt", f"{PROMPT} <lora:taste:0.8>")
+        board.pick(2)
+        board.button("Next").click()
+        board.wait_for_round(2, 3)
+        shown = board.node.locator(".hps-say .hps-change")
+        sync_api.expect(shown).to_contain_text(f"prompt: {PROMPT} -> {PROMPT} <lora:taste:0.8>")
+        page.shot("rank-lora")
+        assert page.errors == []
 
 
 @NEEDS_BROWSER

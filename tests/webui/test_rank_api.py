@@ -12,34 +12,13 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from webui_runs import NEEDS_SCORER, Run, encode, pixels
+from webui_runs import NEEDS_SCORER, SMALL, Run, encode, pixels, rank, session_of, state_of, tell
 from webui_server import WebUI
 
 from lib_hps.infotext import parse_infotext
 from lib_hps.noise import NoiseRecipe
 
 pytestmark = NEEDS_SCORER
-SMALL = {"n_iter": 1, "batch_size": 1}
-
-
-def rank(webui: WebUI, session: str = "", do: dict[str, Any] | None = None, **more: Any) -> Run:
-    """One press of Generate in the mode Rank."""
-    task = {"new": {"batch": 3}, **(do or {})}
-    return Run(webui, options={"mode": "Rank", "session": session, "task": task}, **{**SMALL, **more})
-
-
-def session_of(run: Run) -> str:
-    return str(run.info["extra_generation_params"]["HPS session"])
-
-
-def state_of(webui: WebUI, id: str) -> dict[str, Any]:
-    state: dict[str, Any] = webui.get(f"/hps/v1/sessions/{id}")
-    return state
-
-
-def tell(webui: WebUI, id: str, *order: int) -> dict[str, Any]:
-    now = state_of(webui, id)
-    return webui.post(f"/hps/v1/sessions/{id}/tell", {"round": now["round"], "order": [[n] for n in order]})
 
 
 def file_of(webui: WebUI, path: str) -> bytes:

@@ -30,6 +30,7 @@ REQUEST = {
 }  # fmt: skip
 PLAIN = {"scorer": "tiny-hps", "candidates": 0, "keep": 0, "minimum_kind": "None", "minimum": 0, "rest": SAVE_NONE}
 PLAIN |= {"stops_early": False, "hires_for_kept": False}
+SMALL = {"n_iter": 1, "batch_size": 1}
 PLAIN |= {"mode": "Rerank", "session": "", "task": "", "recipe": "", "origin": ""}
 
 
@@ -84,7 +85,9 @@ def encode(image: Image.Image, **save: Any) -> str:
 
 def saved_files(webui: WebUI) -> set[Path]:
     found = {f for kind in ("png", "jpg") for f in webui.data.rglob(f"*.{kind}")}
-    return {f for f in found if "grids" not in str(f) and "output" in str(f) and "sessions" not in f.parts}
+    return {
+        f for f in found if "grids" not in str(f) and "output" in str(f) and not {"sessions", "choices"} & {*f.parts}
+    }
 
 
 def pixels(image: Image.Image) -> str:
@@ -109,3 +112,23 @@ def files_by_seed(run: Run) -> dict[str, Generation]:
 
     read = [read_generation(file) for file in run.files]
     return {generation.settings["Seed"]: generation for generation in read if generation is not None}
+
+
+def rank(webui: WebUI, session: str = "", do: dict[str, Any] | None = None, **more: Any) -> Run:
+    """One press of Generate in the mode Rank."""
+    task = {"new": {"batch": 3}, **(do or {})}
+    return Run(webui, options={"mode": "Rank", "session": session, "task": task}, **{**SMALL, **more})
+
+
+def session_of(run: Run) -> str:
+    return str(run.info["extra_generation_params"]["HPS session"])
+
+
+def state_of(webui: WebUI, id: str) -> dict[str, Any]:
+    state: dict[str, Any] = webui.get(f"/hps/v1/sessions/{id}")
+    return state
+
+
+def tell(webui: WebUI, id: str, *order: int) -> dict[str, Any]:
+    now = state_of(webui, id)
+    return webui.post(f"/hps/v1/sessions/{id}/tell", {"round": now["round"], "order": [[n] for n in order]})
