@@ -102,7 +102,7 @@ def place_settings(data: Path) -> None:
         "samples_format": "png", "samples_filename_pattern": "", "save_images_add_number": True, "return_grid": True,
         "return_mask": False, "return_mask_composite": False, "save_mask": False, "hps_scorer": "tiny-hps",
         "hps_score_every_image": False, "hps_draw_score": False, "hps_file_suffix": False,
-        "eta_noise_seed_delta": 0, "randn_source": "GPU",
+        "eta_noise_seed_delta": 0, "randn_source": "GPU", "show_progress_type": "Approx NN",
     }  # fmt: skip
     (data / "config.json").write_text(json.dumps(saved))
     (data / "styles.csv").write_text('name,prompt,negative_prompt\nNoto,"{prompt}, noto style",dark\n')

@@ -1,13 +1,18 @@
 """Another extension, as users have them beside ours: does to pictures what the prompt asks, in the hooks that exist."""
 
 import sys
+from pathlib import Path
 
+import open_clip
 import torch
 from modules import face_restoration, scripts, shared
 from PIL import Image, ImageOps
 
 COLOURS = ("red", "blue", "green", "yellow")
 MOST_AT_ONCE = {"little memory": 2, "no memory": 0}
+
+
+open_clip.add_model_config(Path(__file__).resolve().parents[4] / "tools" / "tiny_models" / "open_clip")
 
 
 class Posterizer(face_restoration.FaceRestoration):
