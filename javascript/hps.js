@@ -7,6 +7,7 @@
   const TITLE = "HPS"; // of the script, as in lib_hps/hosts/webui/options.py
   const LOOK_MS = 250;
   const PATIENCE_MS = 20000; // for the host to begin after the click, or to put the last result on the page
+  const WIRED_MS = 1000; // between two questions whether the page's events are wired
   const RETRY_MS = 3000; // after a board that could not be loaded
   const USER_MS = 150; // a focus that moves so soon after a key or a click was moved by the user
   const TABS = ["txt2img", "img2img"];
@@ -105,17 +106,17 @@
     };
   }
 
-  /** Fill the form with a session's settings, by way of the WebUI's own paste button; gives the text that was pasted. */
+  /** Fill the form with a session's settings, by way of the WebUI's own paste button; says whether that was pressed. */
   async function takeOver(base, form, id) {
     const response = await fetch(`${base}/sessions/${id}/form`);
-    if (!response.ok) return null;
+    if (!response.ok) return false;
     const { infotext } = await response.json();
     const prompt = form.prompt();
     prompt.value = infotext;
     updateInput(prompt);
     await wait(50);
     form.paste();
-    return infotext;
+    return true;
   }
 
   const baseUrl = () => new URL("../..", new URL(BOARD, document.baseURI)).href.replace(/\/$/, "");
@@ -232,18 +233,25 @@
     else sessionStorage.removeItem(ON_SCREEN + form.tab);
   }
 
-  /** Behind a reload of the page, or a restart of the server, the board is on the screen again where it was. */
+  /** Wait until the WebUI answers to what happens on its page: it wires all of it at once, some time after it is there. */
+  async function wired(form) {
+    while (!form.read("ready")) {
+      form.write("asked", String(performance.now()));
+      await until(() => form.read("ready"), WIRED_MS);
+    }
+  }
+
+  /**
+   * Behind a reload of the page, or a restart of the server, the board is on the screen again where it was. There is one
+   * paste and no second one beside it: hosts count through their scripts while they paste, and would hide the script.
+   */
   async function restore(form) {
     const id = sessionStorage.getItem(SESSION + form.tab);
     if (!id || !sessionStorage.getItem(ON_SCREEN + form.tab)) return;
-    await wait(1000);
-    // the WebUI wires its buttons some time after they are there: again, until the paste was done or something was typed
-    let text = form.prompt().value;
-    while (form.read("session") !== id && form.prompt().value === text && !form.isRunning()) {
-      text = await takeOver(baseUrl(), form, id);
-      if (text === null) return;
-      await until(() => form.read("session") === id, 3000);
-    }
+    const text = form.prompt().value;
+    await wired(form);
+    if (form.prompt().value !== text || form.read("session") === id || form.isRunning()) return;
+    if (await takeOver(baseUrl(), form, id)) await until(() => form.read("session") === id);
   }
 
   onUiLoaded(() => {

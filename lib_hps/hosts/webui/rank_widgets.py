@@ -45,7 +45,10 @@ def build_rest(elem_id: Callable[[str], str], *, mode: Any) -> tuple[list[Any], 
             lines=2,
             elem_id=elem_id("recipe"),
         )
-    session, task, origin = (_sent(name, elem_id) for name in ("session", "task", "origin"))
+    session, task, origin, asked, ready = (
+        _sent(name, elem_id) for name in ("session", "task", "origin", "asked", "ready")
+    )
+    asked.change(lambda text: text, inputs=[asked], outputs=[ready], show_progress=False)  # the page's events are wired
     named = {"mode": mode, "session": session, "task": task, "recipe": recipe, "origin": origin}
     setattr(recipe, "do_not_save_to_config", True)  # noqa: B010 - the WebUI's mark, unknown to gradio
     return list(named.values()), [(component, partial(pasted, name=name)) for name, component in named.items()]
