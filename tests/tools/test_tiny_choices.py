@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from tools.tiny_models import choices, rater
 from tools.tiny_models.agreement import within_prompts
 from tools.tiny_models.augment import premultiply
-from tools.tiny_models.drawn import PROMPTS, split_emoji
+from tools.tiny_models.drawn import PROMPTS, PROVED, split_emoji
 from tools.tiny_models.emoji import Emoji
 from tools.tiny_models.judge import CONCEPTS, Judge
 
@@ -85,9 +85,11 @@ def test_loss_of_an_order_is_the_likelihood_of_its_picks_one_after_the_other() -
 
 
 def test_the_two_scorers_share_no_emoji_in_their_choices_and_what_people_try_first_is_kept_from_both() -> None:
-    emoji = _emoji(2 * PROMPTS + 40)
+    emoji = _emoji(2 * (PROMPTS + PROVED) + 10)
     rows = split_emoji(emoji)
-    assert sorted([*rows["tiny-hps"], *rows["tiny-holdout"], *rows["unseen"]]) == list(range(len(emoji)))
+    assert sorted(row for side in rows.values() for row in side) == list(range(len(emoji)))
+    assert len(rows["tiny-hps"]) == len(rows["tiny-holdout"]) == PROMPTS
+    assert len(rows["tiny-hps-proof"]) == len(rows["tiny-holdout-proof"]) == PROVED
     assert {emoji[row].name for row in rows["unseen"]} == set(CONCEPTS[:10])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -48,7 +49,9 @@ def test_exported_checkpoint_comes_back_through_diffusers_unchanged(tmp_path: Pa
     )
 
 
-def _train(folder: Path, steps: int, stop_after: int | None = None) -> torch.Tensor:
+def _train(
+    folder: Path, steps: int, stop_after: int | None = None, validate: Callable[[nn.Module], float] | None = None
+) -> torch.Tensor:
     torch.manual_seed(3)
     model, calls = nn.Linear(4, 1), 0
 
@@ -60,8 +63,8 @@ def _train(folder: Path, steps: int, stop_after: int | None = None) -> torch.Ten
         x = torch.randn(8, 4, generator=generator)
         return (model(x) - x.sum(dim=1, keepdim=True)).square().mean()
 
-    stage = loop.Stage(name="line", steps=steps, lr=1e-2, warmup=5, save_every_s=0)
-    loop.train(stage, model, loss_of, folder)
+    stage = loop.Stage(name="line", steps=steps, lr=1e-2, warmup=5, save_every_s=0, validate_every=5)
+    loop.train(stage, model, loss_of, folder, validate=validate)
     return model.weight.detach().clone()
 
 
@@ -77,3 +80,26 @@ def test_a_resumed_stage_ends_with_the_weights_of_an_uninterrupted_one(tmp_path:
 def test_a_finished_stage_is_not_trained_again(tmp_path: Path) -> None:
     first = _train(tmp_path, 10)
     assert torch.equal(_train(tmp_path, 10, stop_after=0), first)
+
+
+def test_the_weights_that_validation_liked_best_are_returned_also_behind_a_kill(tmp_path: Path) -> None:
+    """The worth is highest in the middle: how near the weights are to those of step 15."""
+    seen: list[torch.Tensor] = []
+
+    def first_look(model: nn.Module) -> float:
+        seen.append(model.get_parameter("weight").detach().clone())
+        return 0.0
+
+    for name in ("looks", "whole", "parts"):
+        (tmp_path / name).mkdir()
+    _train(tmp_path / "looks", 30, validate=first_look)
+    assert len(seen) == 6
+
+    def nearness(model: nn.Module) -> float:
+        return -float((model.get_parameter("weight").detach() - seen[2]).abs().sum())
+
+    assert torch.equal(_train(tmp_path / "whole", 30, validate=nearness), seen[2])
+    with pytest.raises(KeyboardInterrupt):
+        _train(tmp_path / "parts", 30, stop_after=22, validate=nearness)
+    assert torch.equal(_train(tmp_path / "parts", 30, validate=nearness), seen[2])
+    assert torch.equal(_train(tmp_path / "parts", 30, stop_after=0, validate=nearness), seen[2])

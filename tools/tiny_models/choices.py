@@ -28,7 +28,7 @@ from .loop import device, train
 
 CANDIDATES = 8
 REAL, DRAWN = 6, 10  # choices in a batch
-NAMED = 24  # emoji of each batch that are named again, lest naming is forgotten
+NAMED, NAMING_WEIGHT = 24, 3.0  # emoji of each batch that are named again, lest naming is forgotten
 ALIKE_SHARE, MOVED_SHARE, ELSE_SHARE, DAMAGED_SHARE = 0.75, 0.75, 0.5, 0.5
 DAMAGES = 4
 
@@ -148,8 +148,14 @@ class ChoiceSource:
         return images, prompts, utility.view(-1, CANDIDATES) + torch.where(is_damaged, 0.0, looks)
 
 
-def train_on_choices(recipe: Recipe, model: Clip, source: ChoiceSource, tokenizer: Tokenizer, folder: Path) -> Clip:
-    """Softmax over the cosines of a choice, as in HPS (arXiv 2303.14420, section 4), for each place of the order."""
+def train_on_choices(
+    recipe: Recipe, model: Clip, source: ChoiceSource, proof: Drawn, tokenizer: Tokenizer, folder: Path
+) -> Clip:
+    """Softmax over the cosines of a choice, as in HPS (arXiv 2303.14420, section 4), for each place of the order.
+
+    Of the weights on the way those are kept that agree best with the rater on the prompts of `proof`.
+    """
+    from .agreement import scores_of, within_prompts
 
     def loss_of(generator: torch.Generator) -> torch.Tensor:
         for layer in model.modules():
@@ -159,9 +165,13 @@ def train_on_choices(recipe: Recipe, model: Clip, source: ChoiceSource, tokenize
         with torch.autocast(device().type, dtype=torch.bfloat16):
             logits = choice_logits(model, tokenizer, images, prompts)
         named = naming_loss(recipe, model, source.emoji, source.rgba, tokenizer, generator, count=NAMED)
-        return order_loss(logits, order.to(device())) + named
+        return order_loss(logits, order.to(device())) + NAMING_WEIGHT * named
 
-    return train(recipe.choices, model, loss_of, folder)
+    def agreement(shown: torch.nn.Module) -> float:
+        assert isinstance(shown, Clip)
+        return within_prompts(scores_of(shown, tokenizer, proof), proof.utility.numpy())[0]
+
+    return train(recipe.choices, model, loss_of, folder, validate=agreement)
 
 
 def order_loss(logits: torch.Tensor, order: torch.Tensor) -> torch.Tensor:

@@ -24,25 +24,31 @@ log = logging.getLogger(__name__)
 ALIKE = 12
 SETTINGS = ((8, 4.0), (12, 4.0), (12, 2.5), (20, 5.0))  # (DDIM steps, CFG scale), one of them for a prompt
 OTHER_SETTINGS = ((6, 4.0), (12, 1.5), (12, 7.0), (20, 3.0))
-PROMPTS = 150  # of each scorer
+PROMPTS, PROVED = 300, 40  # of each scorer: to learn from, to tell when it has learned enough
 UNSEEN, UNSEEN_ALIKE = 24, 48
+PROOF = "-proof"  # behind a scorer's name: its prompts of the second kind
 FIRST_SEED = {"tiny-hps": 10_000_000, "tiny-holdout": 20_000_000, "unseen": 30_000_000}
+FIRST_SEED |= {"tiny-hps-proof": 40_000_000, "tiny-holdout-proof": 50_000_000}
 
 
 def split_emoji(emoji: list[Emoji]) -> dict[str, list[int]]:
-    """Rows of `emoji` for the choices of each scorer; "unseen" are what people try first, kept from both."""
+    """Rows of `emoji` for the choices of each scorer, and to prove it; "unseen" are what people try first, kept from
+    both until the end."""
     kept = set(CONCEPTS)
     order = torch.randperm(len(emoji), generator=torch.Generator().manual_seed(77)).tolist()
     free = [row for row in order if emoji[row].name not in kept]
-    first, second, rest = free[:PROMPTS], free[PROMPTS : 2 * PROMPTS], free[2 * PROMPTS :]
-    unseen = [row for row in order if emoji[row].name in kept]
-    return {"tiny-hps": first + rest[::2], "tiny-holdout": second + rest[1::2], "unseen": unseen}
+    rows = {"unseen": [row for row in order if emoji[row].name in kept]}
+    for i, name in enumerate(("tiny-hps", "tiny-holdout")):
+        own = free[i::2]
+        rows |= {name + PROOF: own[:PROVED], name: own[PROVED:]}
+    return rows
 
 
 def draw_for(side: str, emoji: list[Emoji], checkpoint: Path, folder: Path) -> tuple[list[int], list[str], np.ndarray]:
     """Rows of the asked emoji (P,), prompts (P,), pictures uint8 (P, K, 64, 64, 3); what is in `folder` is kept.
 
-    K is 16 (12 drawn alike, then four with other settings), for "unseen" 48 drawn alike with 8 steps at CFG 4.
+    K is 16 (12 drawn alike, then four with other settings); 48 for "unseen" and 16 for a proof are drawn alike, with 8
+    steps at CFG 4.
     """
     rows = split_emoji(emoji)[side][: UNSEEN if side == "unseen" else PROMPTS]
     prompts = [_prompt(emoji[row], FIRST_SEED[side] + row) for row in rows]
@@ -73,6 +79,8 @@ def _group(pipeline: Pipeline, prompt: str, side: str, number: int) -> np.ndarra
     first = FIRST_SEED[side] + 100 * number
     if side == "unseen":
         return _draw(pipeline, prompt, first, UNSEEN_ALIKE, *SETTINGS[0])
+    if side.endswith(PROOF):
+        return _draw(pipeline, prompt, first, ALIKE + len(OTHER_SETTINGS), *SETTINGS[0])
     alike = _draw(pipeline, prompt, first, ALIKE, *SETTINGS[number % len(SETTINGS)])
     others = [_draw(pipeline, prompt, first + 50 + i, 1, *setting) for i, setting in enumerate(OTHER_SETTINGS)]
     return np.concatenate([alike, *others])

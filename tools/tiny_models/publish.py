@@ -5,15 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
 
 from lib_hps.files import atomic_write
 from lib_hps.scoring.classifier_file import ScorerCard, write_classifier
-from lib_hps.scoring.clip.model import Clip, build
+from lib_hps.scoring.clip.model import Clip
 
 from .captions import write_open_clip_merges
 from .contrastive import Recipe
-from .loop import device
 
 
 def publish_scorer(recipe: Recipe, model: Clip, merges: list[tuple[str, str]], folder: Path) -> None:
@@ -26,10 +24,3 @@ def publish_scorer(recipe: Recipe, model: Clip, merges: list[tuple[str, str]], f
     if recipe.name == "tiny-hps":
         with atomic_write(folder / "hpc.pt") as stream:
             torch.save({"state_dict": tensors}, stream)
-
-
-def published_scorer(recipe: Recipe, folder: Path) -> Clip:
-    """The scorer that `publish_scorer` wrote into `folder`, to be trained further."""
-    model = build(recipe.config, seed=recipe.seed)
-    model.load_state_dict({k: v.float() for k, v in load_file(folder / "model.safetensors").items()})
-    return model.to(device()).eval()

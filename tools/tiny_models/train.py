@@ -3,9 +3,9 @@
     python -m tools.tiny_models.train --work DIR --out lib_hps/bundled --docs docs
     python -m tools.tiny_models.train --work DIR --out lib_hps/bundled --published lib_hps/bundled
 
-The second line takes tiny-sd as it is published and lets the published scorers go on learning from choices. Downloads
-the emoji once (with npm), then trains stage by stage; a killed run goes on where it was. Without a GPU it is meant for
-two CPU cores with bfloat16 instructions; README.md beside this file gives times.
+The second line takes tiny-sd as it is published and makes the two scorers anew. Downloads the emoji once (with npm),
+then trains stage by stage; a killed run goes on where it was. Without a GPU it is meant for two CPU cores with bfloat16
+instructions (OMP_NUM_THREADS=1 leaves one of them free); README.md beside this file gives times.
 """
 
 from __future__ import annotations
@@ -26,12 +26,13 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True, help="folder for downloads, checkpoints and figures")
     parser.add_argument("--out", type=Path, help="where the finished models go (left out: train only)")
     parser.add_argument("--docs", type=Path, help="where the contact sheet goes")
-    parser.add_argument("--published", type=Path, help="take tiny-sd and the scorers' start from this folder")
+    parser.add_argument("--published", type=Path, help="take tiny-sd from this folder")
     parser.add_argument("--until", choices=STAGES, default=STAGES[-1], help="stop behind this stage")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     arguments.work.mkdir(parents=True, exist_ok=True)
-    torch.set_num_threads(2 if not torch.cuda.is_available() else torch.get_num_threads())
+    if not torch.cuda.is_available():
+        torch.set_num_threads(min(2, torch.get_num_threads()))
     run = Run(arguments.work, arguments.published)
     for stage in STAGES[: STAGES.index(arguments.until) + 1]:
         if arguments.published and stage in OF_TINY_SD:
@@ -110,14 +111,10 @@ class Run:
 
     def scorers(self) -> None:
         from .contrastive import recipes, train_contrastive
-        from .publish import published_scorer
 
         self.scorer_models = {}
         for recipe in recipes(len(self.tokenizer)):
-            if self.published:
-                model = published_scorer(recipe, self.published / recipe.name)
-            else:
-                model = train_contrastive(recipe, self.emoji, self.pictures, self.clip_tokenizer, self.work)
+            model = train_contrastive(recipe, self.emoji, self.pictures, self.clip_tokenizer, self.work)
             self.scorer_models[recipe.name] = (recipe, model)
             self._measure(recipe.name, "before")
 
@@ -125,7 +122,7 @@ class Run:
         from . import rater
         from .augment import premultiply
         from .choices import ChoiceSource, Drawn
-        from .drawn import draw_for, split_emoji
+        from .drawn import PROOF, draw_for, split_emoji
         from .judge import train_judge
 
         judge = train_judge(self.emoji, self.pictures, self.work)
@@ -136,18 +133,21 @@ class Run:
             asked, prompts, pictures = draw_for(side, self.emoji, checkpoint, self.work)
             images = rater.to_images(pictures)
             self.drawn[side] = Drawn(prompts, pictures, rater.fit(judge, images, asked), rater.Standards.of(images))
-            learned = None if side == "unseen" else self.drawn[side]
-            self.sources[side] = ChoiceSource(self.emoji, rgba, rows, learned)
+            if not side.endswith(PROOF):
+                learned = None if side == "unseen" else self.drawn[side]
+                self.sources[side] = ChoiceSource(self.emoji, rgba, rows, learned)
 
     def choosing(self) -> None:
         from .agreement import scores_of, within_prompts
         from .choices import choice_accuracy, train_on_choices
+        from .drawn import PROOF
 
         scores, unseen = {}, self.drawn["unseen"]
         for moment in ("before", "after"):
             for name, (recipe, model) in self.scorer_models.items():
                 if moment == "after":
-                    train_on_choices(recipe, model, self.sources[name], self.clip_tokenizer, self.work)
+                    source, proof = self.sources[name], self.drawn[name + PROOF]
+                    train_on_choices(recipe, model, source, proof, self.clip_tokenizer, self.work)
                     self._measure(name, moment)
                 scores[name] = scores_of(model, self.clip_tokenizer, unseen)
                 self.figures[name] |= {
