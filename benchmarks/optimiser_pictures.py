@@ -29,7 +29,6 @@ NAMES = (
     "pizza", "doughnut", "sun", "cloud with rain", "rainbow", "rocket", "umbrella", "guitar", "octopus",
     "smiling face with sunglasses",
 )  # fmt: skip
-METHODS = ("default", "best-of-n")
 STYLES = ("noto", "twemoji", "3d")
 RANDOM = 64
 DIMENSIONS = dict(width=64, height=64, steps=8, sampler="DDIM", cfg=4.0)
@@ -97,27 +96,37 @@ def oracle(folder: Path | None) -> Oracle:
     return Oracle(folder)
 
 
-def on_prompt(flips: Sequence[float], budgets: Sequence[int], folder: Path | None, number: int) -> dict[str, Any]:
+def on_prompt(
+    methods: Sequence[str], flips: Sequence[float], budgets: Sequence[int], folder: Path | None, number: int
+) -> dict[str, Any]:
     """ "agreement" of the scorers on random pictures; for each "flip/method" the scores at the budgets by either."""
     judge = oracle(folder)
     judge.use(number)
     at = [budget - 1 for budget in budgets]
     found: dict[str, Any] = {"agreement": judge.agreement}
     for flip in flips:
-        for method in METHODS:
+        for method in methods:
             curve, held = search(method, judge.score, budgets[-1], seed=number + 1, flip=flip)
             found[f"{flip}/{method}"] = [[curve[i] for i in at], judge.score([held[i] for i in at], by=HOLDOUT)]
             judge.keep()
-    print(f"  {NAMES[number]}: {found['0.0/default'][0][-1]:.2f}", file=sys.stderr, flush=True)
+    print(f"  {NAMES[number]}: {found[f'0.0/{methods[0]}'][0][-1]:.2f}", file=sys.stderr, flush=True)
     return found
 
 
+def differences(curves: dict[str, np.ndarray], name: str) -> None:
+    """Print how far `name` is ahead of each other method on the same prompts."""
+    for other, part in curves.items():
+        if other != name:
+            print("\n" + row(f"{name} - {other}, paired", curves[name] - part))
+
+
 def pictures(
-    repeats: int, flip: float, budgets: Sequence[int] = BUDGETS, folder: Path | None = None
+    methods: Sequence[str], repeats: int, flip: float, budgets: Sequence[int] = BUDGETS, folder: Path | None = None
 ) -> dict[str, np.ndarray]:
     """Print, for clean answers and for `flip`, the scores of who answered and of the held-out scorer.
 
     Args:
+        methods: names of optimisers, the one first with which the others are compared.
         repeats: prompts.
         flip: probability of a wrong answer.
         budgets: pictures.
@@ -128,17 +137,18 @@ def pictures(
     """
     flips = [0.0, *([flip] if flip else [])]
     with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
-        found = list(pool.map(partial(on_prompt, flips, budgets, folder), range(min(repeats, len(NAMES)))))
+        found = list(pool.map(partial(on_prompt, methods, flips, budgets, folder), range(min(repeats, len(NAMES)))))
     agreement = np.array([one["agreement"] for one in found])
     half = 1.96 * agreement.std(ddof=1) / len(agreement) ** 0.5
     print(f"\ncorrelation of the scorers on {RANDOM} random pictures of a prompt: {agreement.mean():.2f} ± {half:.2f}")
     drawn: dict[str, np.ndarray] = {}
     for share in flips:
         for side, name in enumerate((SCORER, HOLDOUT)):
-            curves = {m: np.array([one[f"{share}/{m}"][side] for one in found]) for m in METHODS}
+            curves = {m: np.array([one[f"{share}/{m}"][side] for one in found]) for m in methods}
             print(f"\n{name}, {100 * share:.0f} % of the pairs answered the wrong way\n")
             print(*(row(method, part) for method, part in curves.items()), sep="\n")
-            wins_over(curves, "default")
+            wins_over(curves, methods[0])
+            differences(curves, methods[0])
             if not share:
                 drawn |= {f"{method}, {name}": part for method, part in curves.items()}
     return drawn

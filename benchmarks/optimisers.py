@@ -230,6 +230,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=10)
     parser.add_argument("--flip", type=float, default=0.0, help="probability that a pair is answered the wrong way")
     parser.add_argument("--most", type=int, default=BUDGETS[-1], help="of tiny-sd: the largest number of pictures")
+    parser.add_argument("--methods", nargs="+", default=["default", "best-of-n"], choices=OURS, help="of tiny-sd")
     parser.add_argument("--plot", type=Path)
     parser.add_argument("--work", type=Path, help="of tiny-sd: keeps scores, so that a stopped run goes on")
     arguments = parser.parse_args()
@@ -245,7 +246,7 @@ def main() -> None:
             from optimiser_pictures import pictures
 
             budgets = [budget for budget in BUDGETS if budget <= arguments.most]
-            results = pictures(arguments.repeats, arguments.flip, budgets, arguments.work)
+            results = pictures(arguments.methods, arguments.repeats, arguments.flip, budgets, arguments.work)
         if arguments.plot:
             plot(results, f"{arguments.part}, {100 * arguments.flip:.0f} % wrong answers", arguments.plot)
 
