@@ -58,12 +58,12 @@ def recipes(vocab_size: int) -> list[Recipe]:
         Recipe(
             "tiny-hps", hps, 11, False, False,
             Stage("tiny-hps", steps=1400, lr=1e-3, weight_decay=0.1),
-            Stage("tiny-hps-choices", steps=800, lr=5e-4, warmup=30),
+            Stage("tiny-hps-choices", steps=500, lr=7e-4, warmup=30),
         ),
         Recipe(
             "tiny-holdout", holdout, 12, True, True,
             Stage("tiny-holdout", steps=1600, lr=1.5e-3, weight_decay=0.05),
-            Stage("tiny-holdout-choices", steps=1200, lr=1e-3, warmup=30),
+            Stage("tiny-holdout-choices", steps=700, lr=1e-3, warmup=30),
         ),
     ]  # fmt: skip
 

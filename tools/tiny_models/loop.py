@@ -29,7 +29,7 @@ class Stage:
     ema_decay: float | None = 0.999
     weight_decay: float = 0.01
     save_every_s: float = 60.0
-    validate_every: int = 100
+    validate_every: int = 50
 
 
 def device() -> torch.device:
