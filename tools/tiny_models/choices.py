@@ -154,8 +154,8 @@ def train_on_choices(
 ) -> Clip:
     """Softmax over the cosines of a choice, as in HPS (arXiv 2303.14420, section 4), for each place of the order.
 
-    Of the weights on the way those are taken that agree best with the rater on the prompts of `proof`, and of the change
-    `KEPT_SHARE` is kept: between them and the start (WiSE-FT, arXiv 2109.01903) less of the naming is forgotten.
+    Of the weights on the way those are taken that agree best with the rater on the prompts of `proof`, and
+    `KEPT_SHARE` of the change is kept: so less of the naming is forgotten (WiSE-FT, arXiv 2109.01903).
     """
     from .agreement import scores_of, within_prompts
 
