@@ -42,6 +42,7 @@ def build_rest(elem_id: Callable[[str], str], *, mode: Any) -> tuple[list[Any], 
         recipe = gr.Textbox(
             label="Noise recipe",
             info="filled when an infotext with HPS noise is pasted; one line, one picture",
+            value="",  # hosts paste by its type, and gradio 4 has none where nothing is said
             lines=2,
             elem_id=elem_id("recipe"),
         )
