@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -103,6 +104,7 @@ def check_the_paste_arrow(page: Page, board: Board, file: Path) -> None:
     page.text("#txt2img_prompt", text)
     page.raw.locator("#txt2img_tools #paste").click()
     expect(page.raw.locator(f"{board.script}_recipe textarea")).to_be_visible()
+    expect(page.raw.locator(f"{board.script}_recipe textarea")).to_have_value(re.compile(r"\d\*"))
     assert page.value(f"{board.script}_recipe") in text
     page.shot("rank-pasted")
     again = board.generate()
@@ -120,6 +122,7 @@ def check_png_info(page: Page, board: Board, file: Path) -> None:
     page.raw.locator("#tab_pnginfo").get_by_text("HPS noise").first.wait_for()
     page.raw.locator("#tab_pnginfo #txt2img_tab").click()
     expect(page.raw.locator(f"{board.script}_recipe textarea")).to_be_visible()
+    expect(page.raw.locator(f"{board.script}_recipe textarea")).to_have_value(re.compile(r"\d\*"))
     again = board.generate()
     assert again.read_bytes() == file.read_bytes()
 
