@@ -85,6 +85,7 @@ class Board:
 
     def finish(self, width: int, height: int) -> Path:
         """Draw the winner larger; gives the file that the WebUI saved."""
+        self.wait_until_idle()  # a round's pictures are shown before the last of them is saved
         before = saved_files(self.webui)
         self.button("Finish").click()
         dialog = self.node.get_by_role("dialog", name="Finish")
