@@ -6,7 +6,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from tools.tiny_models import choices, rater
+from tools.tiny_models import augment, choices, rater
 from tools.tiny_models.agreement import within_prompts
 from tools.tiny_models.augment import premultiply
 from tools.tiny_models.drawn import PROMPTS, PROVED, split_emoji
@@ -56,7 +56,7 @@ def test_utility_adds_three_parts_that_are_standardised_within_each_prompt() -> 
 
 def test_a_moved_picture_keeps_its_colour_by_a_tenth_and_looks_follow_what_is_shown() -> None:
     images = _pictures(8)
-    moved = choices.move(images, torch.Generator().manual_seed(6))
+    moved = augment.move(images, torch.Generator().manual_seed(6))
     assert not torch.equal(moved, images)
     before, after = rater.colour(images), rater.colour(moved)
     assert ((after / before - 1).abs() < 0.3).all()

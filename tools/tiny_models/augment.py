@@ -20,6 +20,7 @@ BACKGROUNDS: dict[str, tuple[int, int, int]] = {
     "black": (38, 38, 42),
 }
 COLOURED_SHARE = 0.25
+DAMAGES = 4  # kinds that `damage` knows
 
 
 def premultiply(pictures: np.ndarray) -> torch.Tensor:
@@ -72,3 +73,37 @@ def compose(
     moved = F.grid_sample(rgba, grid, mode="bicubic", align_corners=False).clamp(0, 1)
     colours = torch.tensor(list(BACKGROUNDS.values())).float()[backgrounds] / 255  # (N, 3)
     return (moved[:, :3] + (1 - moved[:, 3:]) * colours[:, :, None, None]).clamp(0, 1) * 2 - 1
+
+
+def damage(images: torch.Tensor, level: torch.Tensor, kind: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Blur, noise, warped shapes or washed-out colour, by `level` (N,) in 0..1 and `kind` (N,) in 0..3."""
+    amount = level[:, None, None, None]
+    soft = F.interpolate(F.avg_pool2d(images, 4), scale_factor=4, mode="bilinear")
+    noise = torch.randn(images.shape, generator=generator)
+    field = F.interpolate(
+        torch.randn(len(images), 2, 5, 5, generator=generator), size=images.shape[-2:], mode="bicubic"
+    )
+    base = F.affine_grid(torch.eye(2, 3).expand(len(images), 2, 3), list(images.shape), align_corners=False)
+    bent = F.grid_sample(
+        images, base + 0.18 * amount * field.permute(0, 2, 3, 1), padding_mode="border", align_corners=False
+    )
+    grey = images.mean(dim=1, keepdim=True) * 0.6 + 0.3
+    versions = [torch.lerp(images, soft, amount), images + 0.7 * amount * noise, bent, torch.lerp(images, grey, amount)]
+    return torch.stack(versions)[kind, torch.arange(len(images))].clamp(-1, 1)
+
+
+def move(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Mirror, shift, scale and saturate (N, 3, H, W) a little, each its own way."""
+    count = len(images)
+
+    def uniform(size: float) -> torch.Tensor:
+        return (2 * torch.rand(count, generator=generator) - 1) * size
+
+    zoom, mirror = 1 + uniform(0.1), torch.where(uniform(1) < 0, 1.0, -1.0)
+    nought = torch.zeros(count)
+    first = torch.stack([zoom * mirror, nought, uniform(0.08)], dim=1)
+    theta = torch.stack([first, torch.stack([nought, zoom, uniform(0.08)], dim=1)], dim=1)  # (N, 2, 3)
+    grid = F.affine_grid(theta, list(images.shape), align_corners=False)
+    moved = F.grid_sample(images, grid, mode="bicubic", padding_mode="border", align_corners=False)
+    strength = 1 + uniform(0.1)[:, None, None, None]
+    return torch.lerp(moved.mean(dim=1, keepdim=True), moved, strength).clamp(-1, 1)

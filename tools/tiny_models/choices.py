@@ -19,7 +19,7 @@ from lib_hps.scoring.clip.model import Clip
 from lib_hps.scoring.clip.tokenizer import Tokenizer
 
 from . import rater
-from .augment import compose, draw_backgrounds
+from .augment import DAMAGES, compose, damage, draw_backgrounds, move
 from .captions import caption
 from .contrastive import Recipe, naming_loss, normalise
 from .drawn import ALIKE
@@ -31,41 +31,6 @@ REAL, DRAWN = 6, 10  # choices in a batch
 NAMED, NAMING_WEIGHT = 24, 0.5  # emoji of each batch that are named again, lest naming is forgotten
 KEPT_SHARE = 0.85
 ALIKE_SHARE, MOVED_SHARE, ELSE_SHARE, DAMAGED_SHARE = 0.75, 0.75, 0.5, 0.5
-DAMAGES = 4
-
-
-def damage(images: torch.Tensor, level: torch.Tensor, kind: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """Blur, noise, warped shapes or washed-out colour, by `level` (N,) in 0..1 and `kind` (N,) in 0..3."""
-    amount = level[:, None, None, None]
-    soft = F.interpolate(F.avg_pool2d(images, 4), scale_factor=4, mode="bilinear")
-    noise = torch.randn(images.shape, generator=generator)
-    field = F.interpolate(
-        torch.randn(len(images), 2, 5, 5, generator=generator), size=images.shape[-2:], mode="bicubic"
-    )
-    base = F.affine_grid(torch.eye(2, 3).expand(len(images), 2, 3), list(images.shape), align_corners=False)
-    bent = F.grid_sample(
-        images, base + 0.18 * amount * field.permute(0, 2, 3, 1), padding_mode="border", align_corners=False
-    )
-    grey = images.mean(dim=1, keepdim=True) * 0.6 + 0.3
-    versions = [torch.lerp(images, soft, amount), images + 0.7 * amount * noise, bent, torch.lerp(images, grey, amount)]
-    return torch.stack(versions)[kind, torch.arange(len(images))].clamp(-1, 1)
-
-
-def move(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """Mirror, shift, scale and saturate (N, 3, H, W) a little, each its own way."""
-    count = len(images)
-
-    def uniform(size: float) -> torch.Tensor:
-        return (2 * torch.rand(count, generator=generator) - 1) * size
-
-    zoom, mirror = 1 + uniform(0.1), torch.where(uniform(1) < 0, 1.0, -1.0)
-    nought = torch.zeros(count)
-    first = torch.stack([zoom * mirror, nought, uniform(0.08)], dim=1)
-    theta = torch.stack([first, torch.stack([nought, zoom, uniform(0.08)], dim=1)], dim=1)  # (N, 2, 3)
-    grid = F.affine_grid(theta, list(images.shape), align_corners=False)
-    moved = F.grid_sample(images, grid, mode="bicubic", padding_mode="border", align_corners=False)
-    strength = 1 + uniform(0.1)[:, None, None, None]
-    return torch.lerp(moved.mean(dim=1, keepdim=True), moved, strength).clamp(-1, 1)
 
 
 @dataclass(frozen=True)
