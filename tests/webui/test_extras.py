@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 from PIL import Image
+from webui_page import NEEDS_BROWSER, opened
 from webui_runs import NEEDS_SCORER, PROMPT, Run, decode, encode, my_scores
 from webui_server import WebUI
 
@@ -69,3 +71,23 @@ def test_a_batch_is_scored_and_a_picture_without_a_prompt_says_so(webui: WebUI, 
 def test_nothing_is_scored_unless_asked_for(webui: WebUI, pictures: list[Image.Image]) -> None:
     answer = webui.post("/sdapi/v1/extra-single-image", {"image": encode(pictures[0]), "upscaling_resize": 1})
     assert "HPS" not in answer["html_info"]
+
+
+@NEEDS_BROWSER
+def test_on_the_page_a_single_picture_comes_back_with_its_score(webui: WebUI, tmp_path: Path) -> None:
+    (picture,) = Run(webui, n_iter=1, seed=7).shown[:1]
+    file = tmp_path / "picture.png"
+    picture.save(file, pnginfo=png_info(picture.info["parameters"]))
+    with opened(webui.url) as page:
+        page.tab("Extras")
+        page.raw.locator("#extras_image input[type=file]").first.set_input_files(file)
+        page.raw.locator("#extras_image img").first.wait_for()
+        page.raw.locator("#extras_hps").get_by_text("HPS: score").first.click()
+        page.raw.locator("#extras_hps_enable input[type=checkbox]").check()
+        page.raw.locator("#extras_generate").click()
+        shown = page.raw.locator("#html_info_extras, #html_info_x_extras").filter(has_text="HPS: ").first
+        shown.wait_for()
+        page.shot("extras-single")
+        expected = my_scores([picture], PROMPT)[0]
+        assert abs(score_in(shown.inner_text()) - expected) < 1e-3
+        assert page.errors == []
