@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 from PIL import Image
 from webui_board import Board, expect
-from webui_page import NEEDS_BROWSER, Page, opened
+from webui_page import NEEDS_BROWSER, Page
 from webui_runs import NEEDS_SCORER
 from webui_server import WebUI
 
 from lib_hps.infotext import read_generation
 
 pytestmark = [*NEEDS_SCORER, NEEDS_BROWSER]
-
-
-@pytest.fixture
-def page(webui: WebUI) -> Iterator[Page]:
-    with opened(webui.url, width=1280, height=900) as page:
-        yield page
-        assert page.errors == []
 
 
 def test_automatic_rounds_end_by_themselves_and_a_person_goes_on(webui: WebUI, page: Page) -> None:

@@ -30,8 +30,8 @@ REQUEST = {
 }  # fmt: skip
 PLAIN = {"scorer": "tiny-hps", "candidates": 0, "keep": 0, "minimum_kind": "None", "minimum": 0, "rest": SAVE_NONE}
 PLAIN |= {"stops_early": False, "hires_for_kept": False}
-SMALL = {"n_iter": 1, "batch_size": 1}
 PLAIN |= {"mode": "Rerank", "session": "", "task": "", "recipe": "", "origin": ""}
+SMALL = {"n_iter": 1, "batch_size": 1}
 
 
 class Run:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ class Stage:
     steps: int
     lr: float
     warmup: int = 200
-    ema_decay: float | None = 0.999
+    ema_decay: float = 0.999
     weight_decay: float = 0.01
     save_every_s: float = 60.0
     validate_every: int = 50
@@ -60,26 +61,25 @@ def train(
         state = torch.load(state_file, weights_only=True, map_location=device())
         modules.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
-        average, step, best = state["average"], state["step"], state.get("best", best)
+        average, step, best = state["average"], state["step"], state["best"]
         log.info("%s: resumed at step %d of %d", stage.name, step, stage.steps)
     modules.train()
+    # on a CPU the fused attention's backward pass is slow
+    plain_attention = partial(sdpa_kernel, SDPBackend.MATH) if device().type == "cpu" else nullcontext
     saved = started = time.monotonic()
     first, seen = step, 0.0
     while step < stage.steps:
         for group in optimizer.param_groups:
             group["lr"] = stage.lr * _schedule(step, stage)
-        with (
-            sdpa_kernel(SDPBackend.MATH) if device().type == "cpu" else nullcontext()
-        ):  # the fused backward is slow there
+        with plain_attention():
             loss = loss_of(torch.Generator().manual_seed(step * 1000003 + 17))
             loss.backward()
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         step += 1
-        if stage.ema_decay is not None:
-            decay = min(stage.ema_decay, (1 + step) / (10 + step))
-            torch._foreach_lerp_(average, [p.detach() for p in parameters], 1 - decay)
+        decay = min(stage.ema_decay, (1 + step) / (10 + step))
+        torch._foreach_lerp_(average, [p.detach() for p in parameters], 1 - decay)
         seen = loss.item() if step == first + 1 else 0.98 * seen + 0.02 * loss.item()
         if step % 50 == 0 or step == stage.steps:
             rate = (step - first) / (time.monotonic() - started)
@@ -94,8 +94,7 @@ def train(
         if time.monotonic() - saved > stage.save_every_s or step == stage.steps:
             _save(state_file, modules, optimizer, average, step, best)
             saved = time.monotonic()
-    if stage.ema_decay is not None:
-        _copy(parameters, best.get("weights", average))
+    _copy(parameters, best.get("weights", average))
     return modules.eval()
 
 
@@ -107,9 +106,11 @@ def _weights(
     kept = [p.detach().clone() for p in parameters]
     modules.eval()
     _copy(parameters, shown)
-    yield
-    _copy(parameters, kept)
-    modules.train()
+    try:
+        yield
+    finally:
+        _copy(parameters, kept)
+        modules.train()
 
 
 @torch.no_grad()

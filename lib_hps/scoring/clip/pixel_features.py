@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lib_hps.scoring.clip.shape_features import describe_shape
+from lib_hps.scoring.clip.shape_features import describe_shape, from_ground
 
 _SCALES = 3
 _PALETTE = 7  # levels of red, green and blue
@@ -142,9 +142,7 @@ def _rings(grey: Tensor) -> Tensor:
 
 def _figure(levels: Tensor) -> Tensor:
     """Where the figure lies: its share of places that mirroring maps onto each other, its size, place and moments."""
-    border = torch.cat([levels[:, :, 0], levels[:, :, -1], levels[:, :, :, 0], levels[:, :, :, -1]], dim=2)
-    ground = border.median(dim=2).values[:, :, None, None]
-    figure = 1 - torch.exp(-(levels - ground).abs().amax(dim=1) / 0.055)  # (N, S, S), 0 where it is the ground
+    figure = 1 - torch.exp(-from_ground(levels) / 0.055)  # (N, S, S), 0 where it is the ground
     cells = F.adaptive_avg_pool2d(figure[:, None], _GRID).flatten(1)  # (N, 256)
     side = torch.minimum(torch.arange(_GRID), _GRID - 1 - torch.arange(_GRID))
     low, high = torch.minimum(side[:, None], side), torch.maximum(side[:, None], side)

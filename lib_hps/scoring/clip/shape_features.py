@@ -30,11 +30,16 @@ def describe_shape(levels: Tensor) -> Tensor:
     return torch.cat([_distances(distance, share), _compactness(figure, area), _angles(right, down, share)], dim=1)
 
 
-def _find_figure(levels: Tensor) -> Tensor:
-    """(N, S, S) in 0..1 of pictures (N, 3, S, S): 0 where the border's colour is, 1 on the figure."""
+def from_ground(levels: Tensor) -> Tensor:
+    """(N, S, S) of (N, 3, S, S): how far each place is from the border's median colour, in its worst channel."""
     border = torch.cat([levels[:, :, 0], levels[:, :, -1], levels[:, :, :, 0], levels[:, :, :, -1]], dim=2)
     ground = border.median(dim=2).values[:, :, None, None]
-    return (((levels - ground).abs().amax(dim=1) - _LOW) / (_HIGH - _LOW)).clamp(0, 1)
+    return (levels - ground).abs().amax(dim=1)
+
+
+def _find_figure(levels: Tensor) -> Tensor:
+    """(N, S, S) in 0..1 of pictures (N, 3, S, S): 0 where the border's colour is, 1 on the figure."""
+    return ((from_ground(levels) - _LOW) / (_HIGH - _LOW)).clamp(0, 1)
 
 
 def _distances(distance: Tensor, share: Tensor) -> Tensor:
