@@ -108,6 +108,9 @@ def test_the_card_shows_it_and_a_click_inserts_lora_activation_text_and_negative
         page.choose("#txt2img_sampling", "Euler")
         tabs = page.raw.locator("#txt2img_extra_tabs > .tab-nav > button")
         tabs.filter(has_text="Lora").click()
+        page.raw.locator(
+            "#txt2img_extra_tabs #txt2img_lora_extra_refresh:visible"
+        ).click()  # the cards are those of the first page that was opened
         card = page.raw.locator("#txt2img_lora_cards .card").filter(has_text="taste")
         card.wait_for()
         sync_api.expect(card.locator(".name")).to_have_text("taste")

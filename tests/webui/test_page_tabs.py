@@ -1,4 +1,4 @@
-"""The tab "HPS", the settings and Extras in a real browser; at last "Reload UI", twice."""
+"""The tab "HPS", the settings and Extras in a real browser."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 from slow_hub import WHOLE
-from webui_page import NEEDS_BROWSER, Page, opened, sync_api
+from webui_page import NEEDS_BROWSER, Page, sync_api
 from webui_runs import NEEDS_SCORER, Run, my_scores
 from webui_server import WebUI
 
@@ -132,28 +132,3 @@ def test_settings_are_kept(page: Page, webui: WebUI) -> None:
     run = Run(webui, n_iter=1)
     assert run.settings("HPS scorer") == ["tiny-hps"] * 2
     webui.post("/sdapi/v1/options", {"hps_score_every_image": False})
-
-
-def test_reload_ui_twice_leaves_everything_working(webui: WebUI) -> None:
-    for _ in range(2):
-        starts = webui.log.read_text(errors="replace").count("Startup time")
-        with opened(webui.url) as page:
-            page.tab("Settings")
-            page.raw.locator("#settings_restart_gradio").click()
-            for _ in range(600):
-                page.raw.wait_for_timeout(500)
-                if webui.log.read_text(errors="replace").count("Startup time") > starts:
-                    break
-            else:
-                pytest.fail("the UI did not come back")
-    run = Run(webui, options={"keep": 2}, n_iter=1)
-    assert run.settings("HPS rank") == ["1/2", "2/2"]
-    names = [script["name"] for script in webui.get("/sdapi/v1/script-info")]
-    assert names.count("hps") == 2  # txt2img and img2img
-    axes = webui.script_info("x/y/z plot")["args"][0]["choices"]
-    assert sum(label.startswith("[HPS]") for label in axes) == 5
-    log = webui.log.read_text(errors="replace")
-    assert "sd-webui-hps" not in "\n".join(line for line in log.splitlines() if "Error" in line)
-    with opened(webui.url) as page:
-        page.choose("#txt2img_script_container #script_list", "HPS")
-        page.raw.locator("#script_txt2img_hps_scorer").wait_for()

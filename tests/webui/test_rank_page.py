@@ -11,7 +11,7 @@ import pytest
 from safetensors import safe_open
 from safetensors.torch import save_file
 from webui_board import Board, expect, until
-from webui_page import NEEDS_BROWSER, Page, opened, sync_api
+from webui_page import NEEDS_BROWSER, Page, opened
 from webui_runs import NEEDS_SCORER, Run
 from webui_server import BUNDLED, Server, WebUI, find_root
 
@@ -216,44 +216,6 @@ def test_a_mixed_round_shows_the_scorers_best_and_the_person_changes_the_order(b
     board.node.locator(".hps-round-item").first.wait_for()
     assert board.orders[0] == [[number] for number in shown[1:]]
     board.node.get_by_text("This is the scorer's order").wait_for()  # the next mixed round was drawn at once
-
-
-def reloaded(page: Page, before: float) -> bool:
-    try:
-        return bool(page.raw.evaluate("performance.timeOrigin") != before)
-    except sync_api.Error:  # between two pages
-        return False
-
-
-def test_a_reload_of_the_page_and_of_the_ui_bring_the_board_back_and_another_tab_finds_the_session(
-    board: Board, page: Page, webui: WebUI
-) -> None:
-    id = board.start()
-    board.keys("2", "Enter")
-    board.wait_for_round(2)
-    board.keys("3")
-    for _ in range(2):
-        page.raw.reload()
-        board.wait_for_round(2)
-        assert (board.session, board.order) == (id, "3")
-    page.errors.clear()
-    loads = page.raw.evaluate("performance.timeOrigin")
-    page.raw.get_by_role("link", name="Reload UI").click()
-    until(lambda: reloaded(page, loads))
-    board.wait_for_round(2)
-    assert (board.session, board.order) == (id, "3")
-    page.errors.clear()  # the host's own, while it was away
-    board.node.focus()
-    board.keys("Enter")
-    board.wait_for_round(3)
-    other_page = Page(page.raw.context.new_page())
-    other_page.raw.set_default_timeout(240_000)
-    other_page.open(webui.url)
-    other = Board(webui, other_page)
-    other.choose()
-    other.node.locator(f".hps-session:has(a[href*='{id}']) .hps-session-open").click()
-    other.wait_for_round(3)
-    assert other.order == ""
 
 
 def test_what_changes_between_rounds_is_shown_and_the_winner_is_sent_on(board: Board, page: Page) -> None:

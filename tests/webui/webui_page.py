@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -68,7 +69,10 @@ class Page:
         self.raw = raw
         self.errors: list[str] = []
         self.form = "txt2img"
+        self._events: set[Any] = set()
         raw.on("pageerror", lambda error: self._note(str(error)))
+        raw.on("websocket", self._follow)
+        raw.on("framenavigated", lambda _: self._events.clear())
 
     @property
     def script(self) -> str:
@@ -79,6 +83,24 @@ class Page:
         if error not in OF_THE_HOST:
             self.errors.append(error)
 
+    def _follow(self, event: Any) -> None:
+        """gradio 3.41 opens a WebSocket for each event, and closes it when the event is through."""
+        self._events.add(event)
+        event.on("close", lambda event: self._events.discard(event))
+
+    def settle(self) -> None:
+        """Wait until no event is on its way for a second: all that happens when a page opens, above all.
+
+        One that is cut off (its page closed or reloaded) leaves gradio 3.41 a task that never ends, and "Reload UI"
+        waits for it without end: before a reload, settle.
+        """
+        deadline = time.monotonic() + PATIENCE_MS / 1000
+        quiet_ms = 0
+        while quiet_ms < 1000:
+            self.raw.wait_for_timeout(100)
+            quiet_ms = 0 if self._events else quiet_ms + 100
+            assert time.monotonic() < deadline, "the page's events do not end"
+
     def open(self, url: str, login: tuple[str, str] | None = None) -> None:
         self.raw.goto(url)
         if login:
@@ -86,7 +108,7 @@ class Page:
                 self.raw.get_by_label(label).fill(value)
             self.raw.get_by_role("button", name="Login").click()
         self.raw.locator("#txt2img_generate").wait_for()
-        self.raw.wait_for_timeout(1500)  # the WebUI's own scripts wire the page after it is there
+        self.settle()  # the WebUI's own scripts wire the page after it is there
 
     def shot(self, name: str, *, of: str | None = None) -> None:
         if SHOTS:
