@@ -11,11 +11,12 @@ from pathlib import Path
 
 from lib_hps.errors import HpsError, InputError
 from lib_hps.files import atomic_write
+from lib_hps.session.journal import LOG
 from lib_hps.session.log import EventLog
 from lib_hps.session.names import PICTURE, is_id
 from lib_hps.session.pictures import MOST_BYTES, content_name, store_png
 from lib_hps.session.replay import replay
-from lib_hps.session.session import LOG, Session
+from lib_hps.session.session import Session
 from lib_hps.session.store import SessionStore
 
 MOST_FILES = 20_000

@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 from lib_hps.errors import ConflictError, InputError
-from lib_hps.ranking import Candidate, Optimizer, Ranking, make_optimizer
+from lib_hps.ranking import Ranking
 from lib_hps.ranking.optimizer import LARGEST_BATCH
-from lib_hps.session.lock import FileLock
-from lib_hps.session.log import Event, EventLog
+from lib_hps.session.following import Following
+from lib_hps.session.journal import Journal
+from lib_hps.session.log import Event
 from lib_hps.session.names import check_name
 from lib_hps.session.pictures import picture_path, store_picture
-from lib_hps.session.replay import apply, replay
 from lib_hps.session.settings import FIXED_BATCH, merged, whole
 from lib_hps.session.state import Asked, State
 
 if TYPE_CHECKING:
     from PIL.Image import Image
-
-LOG = "log.jsonl"
 
 
 class Session:
@@ -36,65 +32,16 @@ class Session:
 
     def __init__(self, folder: Path, locks: Path) -> None:
         self.folder, self.id = folder, folder.name
-        self._log = EventLog(folder / LOG)
-        self._lock = FileLock(locks / f"{folder.name}.lock", f"the session {folder.name}")
-        self._thread_lock = RLock()
-        self._events: list[Event] = []
-        self._state = State(id=self.id)
-        # what was told last and is ready for the next round: with the events that it knows, and what it has asked
-        self._optimizer: tuple[Optimizer, tuple[int, ...], tuple[Candidate, ...] | None] | None = None
+        self._journal = Journal(folder, locks)
+        self._following = Following()
 
     def state(self) -> State:
-        """The state as the log has it now; not to be changed by the caller.
-
-        Raises:
-            NotFoundError, InputError: as `EventLog.read_new`.
-        """
-        with self._thread_lock:
-            self._take_in(self._log.read_new())
-            return self._state
+        """As `Journal.state`."""
+        return self._journal.state()
 
     def events(self) -> list[Event]:
-        """Every event of the log, those that were taken back included."""
-        with self._thread_lock:
-            self.state()
-            return list(self._events)
-
-    @contextmanager
-    def _changing(self, known: int | None = None) -> Iterator[State]:
-        """Alone with the session, its state up to date; `known` is the version on which the caller's wish is built."""
-        with self._thread_lock, self._lock:
-            state = self.state()
-            if known is not None and state.decided > known:
-                raise ConflictError("This session went on in another tab or program. Look at its present state first.")
-            yield state
-
-    def _write(self, *events: Event) -> State:
-        """Append under the lock; an event that cannot follow is refused before it is written."""
-        stamped = self._log.stamped(events)
-        state = self._after(stamped)
-        self._log.append(stamped)
-        self._events += stamped
-        self._state = state
-        return state
-
-    def _take_in(self, fresh: Sequence[Event]) -> None:
-        """What another object or program wrote."""
-        if fresh:
-            try:
-                self._state = self._after(fresh)
-            except InputError:
-                self._log, self._events, self._state = EventLog(self.folder / LOG), [], State(id=self.id)
-                raise
-            self._events += fresh
-
-    def _after(self, fresh: Sequence[Event]) -> State:
-        if any(event["type"] == "undone" for event in fresh):
-            return replay([*self._events, *fresh], id=self.id)
-        state = self._state.copy()
-        for event in fresh:
-            apply(state, event)
-        return state
+        """As `Journal.events`."""
+        return self._journal.events()
 
     def ask(
         self, *, count: int | None = None, scorer: str | None = None, anew: bool = False, known: int | None = None
@@ -111,25 +58,24 @@ class Session:
             ConflictError: the session went on in between.
             InputError: a count out of range.
         """
-        with self._changing(known) as state:
-            return state if state.asked is not None and scorer is None and not anew else self._ask(count, scorer)
+        with self._journal.changing(known) as state:
+            return state if state.asked is not None and scorer is None and not anew else self._ask(state, count, scorer)
 
-    def _ask(self, count: int | None = None, scorer: str | None = None) -> State:
-        state = self._state
+    def _ask(self, state: State, count: int | None = None, scorer: str | None = None) -> State:
         batch = state.optimizer["batch"] if count is None else whole("draw", count, 2, LARGEST_BATCH)
         if batch != state.optimizer["batch"] and state.optimizer["name"] in FIXED_BATCH:
             raise InputError(
                 f"The optimiser {state.optimizer['name']!r} needs {state.optimizer['batch']} candidates in every "
                 "round, so it cannot have mixed rounds. Begin a session with another optimiser."
             )
-        optimiser = self._optimiser(batch, None)
+        optimiser = self._following.after(state, batch, None)
         candidates = tuple(optimiser.ask())
         shown = shuffled(len(candidates), seed=state.optimizer["seed"], session=self.id, round=state.round)
         written = [[candidate.recipe.format(), candidate.role] for candidate in candidates]
-        state = self._write(
+        state = self._journal.write(
             {"type": "asked", "round": state.round, "candidates": written, "shown": shown, "scorer": scorer}
         )
-        self._optimizer = optimiser, _answered(state), candidates
+        self._following.keep(optimiser, state, candidates)
         return state
 
     def shortlist(self, round: int, scores: Sequence[float], keep: int) -> State:
@@ -139,7 +85,7 @@ class Session:
             ConflictError: that round is over.
             InputError: a score is NaN, or there are too few.
         """
-        with self._changing() as state:
+        with self._journal.changing() as state:
             asked = self._present(state, round)
             Ranking.from_scores(scores)  # refuses NaN
             by_score = sorted(range(len(scores)), key=lambda index: (-scores[index], index))
@@ -149,7 +95,7 @@ class Session:
                     chosen[-1] = index
             chosen.sort(key=asked.shown.index)
             numbers = [float(score) for score in scores]
-            return self._write({"type": "shortlisted", "round": round, "shown": chosen, "scores": numbers})
+            return self._journal.write({"type": "shortlisted", "round": round, "shown": chosen, "scores": numbers})
 
     def add_picture(self, recipe: str, key: str, image: Image, infotext: str) -> State:
         """Keep a picture of a recipe under settings (`State.key`): a fact, whatever happened in between.
@@ -159,8 +105,8 @@ class Session:
         """
         self.state()  # a session that was thrown away meanwhile is not begun again by its pictures
         file, thumb = store_picture(self.folder, image, infotext)
-        with self._changing():
-            return self._write({"type": "picture", "recipe": recipe, "key": key, "file": file, "thumb": thumb})
+        with self._journal.changing():
+            return self._journal.write({"type": "picture", "recipe": recipe, "key": key, "file": file, "thumb": thumb})
 
     def tell(
         self,
@@ -186,11 +132,11 @@ class Session:
             ConflictError: another round is the present one.
             InputError: the ranking does not fit.
         """
-        with self._changing(known) as state:
+        with self._journal.changing(known) as state:
             asked = self._present(state, round)
             made = ranking(state) if callable(ranking) else ranking
-            optimiser = self._optimiser(len(asked.candidates), asked.candidates)
-            self._optimizer = None  # what is told and then not written must not be known
+            optimiser = self._following.after(state, len(asked.candidates), asked.candidates)
+            self._following.forget()  # what is told and then not written must not be known
             optimiser.tell(made)
             best = optimiser.best.recipe.format()
             told: Event = {
@@ -203,9 +149,9 @@ class Session:
             }
             for name, of_recipe in (marks or {}).items():
                 told[name] = of_recipe.get(best) if isinstance(of_recipe, Mapping) else of_recipe
-            state = self._write(told)
-            self._optimizer = optimiser, _answered(state), None
-            return self._ask()
+            state = self._journal.write(told)
+            self._following.keep(optimiser, state, None)
+            return self._ask(state)
 
     def undo(self, *, known: int | None = None) -> State:
         """Take the last answer back, and the settings that were changed since.
@@ -214,10 +160,10 @@ class Session:
             InputError: there is none.
             ConflictError: as above.
         """
-        with self._changing(known) as state:
+        with self._journal.changing(known) as state:
             if not state.answers:
                 raise InputError("There is no answer to take back: this is the first round.")
-            return self._write({"type": "undone", "keeps": state.answers[-1].event - 1})
+            return self._journal.write({"type": "undone", "keeps": state.answers[-1].event - 1})
 
     def change_settings(self, changes: Mapping[str, Any], *, known: int | None = None) -> State:
         """Change some settings; pictures of the present round are then drawn anew.
@@ -226,11 +172,11 @@ class Session:
             InputError: a setting that cannot be.
             ConflictError: as above.
         """
-        with self._changing(known) as state:
+        with self._journal.changing(known) as state:
             if merged(state.settings, changes) == state.settings:
                 return state
-            state = self._write({"type": "settings", "changes": dict(changes)})
-            return self._ask() if state.asked is None else state
+            state = self._journal.write({"type": "settings", "changes": dict(changes)})
+            return self._ask(state) if state.asked is None else state
 
     def rename(self, name: str) -> State:
         """Give another name.
@@ -238,13 +184,13 @@ class Session:
         Raises:
             InputError: a name that cannot be.
         """
-        with self._changing():
-            return self._write({"type": "renamed", "name": check_name(name)})
+        with self._journal.changing():
+            return self._journal.write({"type": "renamed", "name": check_name(name)})
 
     def note(self, event: Event) -> State:
         """Write an event that is a note or a fact ("automatic", "referenced", "final")."""
-        with self._changing():
-            return self._write(event)
+        with self._journal.changing():
+            return self._journal.write(event)
 
     def picture(self, file: str) -> Path:
         """The path of one of its pictures or thumbnails.
@@ -256,42 +202,15 @@ class Session:
 
     def optimizer_state(self) -> dict[str, Any]:
         """`state_dict` of the optimiser, as replay gives it."""
-        with self._changing() as state:
+        with self._journal.changing() as state:
             asked = state.asked
             batch = len(asked.candidates) if asked else state.optimizer["batch"]
-            return self._optimiser(batch, asked.candidates if asked else None).state_dict()
+            return self._following.after(state, batch, asked.candidates if asked else None).state_dict()
 
     def _present(self, state: State, round: int) -> Asked:
         if state.asked is None or round != state.round:
             raise ConflictError(f"Round {round} is over or not yet begun; the present one is {state.round}.")
         return state.asked
-
-    def _optimiser(self, batch: int, asked: tuple[Candidate, ...] | None) -> Optimizer:
-        """The optimiser after the answers so far, to which `asked` was shown; the one of the last call if it is that.
-
-        A mixed round has another batch than the rest: the rounds that were told count, of whatever size they are.
-        """
-        if self._optimizer is not None:
-            optimiser, answered, shown = self._optimizer
-            if optimiser.batch == batch and answered == _answered(self._state) and shown == asked:
-                return optimiser
-        wanted = self._state.optimizer
-        optimiser = make_optimizer(wanted["name"], seed=wanted["seed"], batch=batch, **wanted["params"])
-        rounds = [
-            {"candidates": [_written(c) for c in answer.asked.candidates], "ranking": answer.ranking.to_dict()}
-            for answer in self._state.answers
-        ]
-        told = {"name": wanted["name"], "seed": wanted["seed"], "batch": batch, "rounds": rounds}
-        optimiser.load_state_dict({**told, "asked": None if asked is None else [_written(c) for c in asked]})
-        return optimiser
-
-
-def _answered(state: State) -> tuple[int, ...]:
-    return tuple(answer.event for answer in state.answers)
-
-
-def _written(candidate: Candidate) -> dict[str, str]:
-    return {"recipe": candidate.recipe.format(), "role": candidate.role}
 
 
 def shuffled(count: int, *, seed: int, session: str, round: int) -> list[int]:

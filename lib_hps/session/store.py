@@ -15,11 +15,12 @@ from typing import Any
 
 from lib_hps.errors import ConflictError, HpsError, InputError, NotFoundError, StorageError
 from lib_hps.ranking import make_optimizer
+from lib_hps.session.journal import LOG
 from lib_hps.session.lock import FileLock
 from lib_hps.session.log import Event, EventLog, sync_folder
 from lib_hps.session.names import check_id, check_name, is_id, new_id
 from lib_hps.session.pictures import share_pictures
-from lib_hps.session.session import LOG, Session
+from lib_hps.session.session import Session
 from lib_hps.session.settings import check_optimizer, check_settings
 from lib_hps.session.state import FACTS, live_events
 

@@ -1,12 +1,17 @@
-"""What the tests of weights share: a folder with nothing around it, a real torch file, and a hub on this machine."""
+"""What tests share: a folder, a torch file and a hub on this machine for tests of weights; a board with its client."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
 from hub_server import HubServer
+
+if TYPE_CHECKING:
+    from board_client import Board
 
 
 @pytest.fixture(scope="module")
@@ -70,3 +75,14 @@ def weight_files(tmp_path, clip_state):
     torch.save({"state_dict": clip_state, "epoch": 3, "name": "first try"}, tmp_path / "good.pt")
     safetensors.torch.save_file(clip_state, tmp_path / "good.safetensors", metadata={"licence": "MIT"})
     return tmp_path
+
+
+@pytest.fixture
+def board(tmp_path: Path) -> Iterator[Board]:
+    """A client of a board with a host that paints at once."""
+    from board_client import Board
+
+    made = Board(tmp_path)
+    yield made
+    made.host.gate.set()
+    made.service.close()

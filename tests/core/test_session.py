@@ -14,8 +14,8 @@ from board_host import SETTINGS, paint
 from lib_hps.errors import ConflictError, InputError, NotFoundError, StorageError
 from lib_hps.ranking import OPTIMIZERS, Ranking
 from lib_hps.session import Session, SessionStore, shuffled
+from lib_hps.session.journal import LOG
 from lib_hps.session.log import UPGRADERS, EventLog
-from lib_hps.session.session import LOG
 
 ROOT = Path(__file__).parents[2]
 

@@ -13,7 +13,7 @@ from lib_hps.session import Session, State
 from lib_hps.session.log import Event
 from lib_hps.session.names import is_id
 from lib_hps.session.replay import apply
-from lib_hps.session.session import LOG
+from lib_hps.session.journal import LOG
 from lib_hps.session.state import live_events
 
 
