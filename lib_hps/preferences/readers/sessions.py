@@ -10,10 +10,10 @@ from lib_hps.preferences.readers.source import RowError, Source
 from lib_hps.preferences.records import BrokenRow, Picture, Record
 from lib_hps.ranking import Ranking
 from lib_hps.session import Session, State
+from lib_hps.session.journal import LOG
 from lib_hps.session.log import Event
 from lib_hps.session.names import is_id
 from lib_hps.session.replay import apply
-from lib_hps.session.journal import LOG
 from lib_hps.session.state import live_events
 
 
