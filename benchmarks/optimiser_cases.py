@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
@@ -42,3 +43,24 @@ def quadratic(x: np.ndarray) -> np.ndarray:
 def rosenbrock(x: np.ndarray) -> np.ndarray:
     """(n, d) -> (n,): the usual chained form, minimum 0 at (1, ..., 1)."""
     return (100 * (x[:, 1:] - x[:, :-1] ** 2) ** 2 + (1 - x[:, :-1]) ** 2).sum(axis=1)
+
+
+class Spent(Exception):
+    """The budget is used up."""
+
+
+class Counter:
+    """Scores points, keeps the best so far after each, and stops at the budget."""
+
+    def __init__(self, score: Callable[[np.ndarray], np.ndarray], budget: int) -> None:
+        self._score, self._budget = score, budget
+        self.curve: list[float] = []
+
+    def __call__(self, points: np.ndarray, new: bool = True) -> np.ndarray:
+        scores = self._score(points)
+        if new:
+            for value in scores:
+                self.curve.append(max(value, self.curve[-1] if self.curve else -np.inf))
+            if len(self.curve) >= self._budget:
+                raise Spent
+        return scores

@@ -2,83 +2,30 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from fastapi import APIRouter, Depends, HTTPException, Request
+from fastapi import APIRouter, Depends, Request
 from fastapi.openapi.utils import get_openapi
-from fastapi.responses import FileResponse, JSONResponse, Response
+from fastapi.responses import FileResponse
 from fastapi.routing import APIRoute
 from starlette.background import BackgroundTask
 from starlette.concurrency import run_in_threadpool
 
 from lib_hps import __version__
 from lib_hps.board.bodies import BODIES
+from lib_hps.board.requests import BoardRoute, Json, read_body, receive
 from lib_hps.board.service import BoardService
 from lib_hps.board.views import PREFIX
-from lib_hps.errors import ConflictError, HpsError, InputError, NotFoundError, StorageError
+from lib_hps.errors import InputError, NotFoundError
 from lib_hps.files import inside
 
 PANEL = Path(__file__).parent / "panel"
 _TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", ".png": "image/png"}
 _TYPES |= {".html": "text/html; charset=utf-8", ".woff2": "font/woff2"}
-_MOST_JSON_BYTES = 1 << 20
-_MOST_ZIP_BYTES = 4 << 30
 _FOREVER = {"Cache-Control": "private, max-age=31536000, immutable", "X-Content-Type-Options": "nosniff"}
-Json = dict[str, Any]
-
-
-class BoardRoute(APIRoute):
-    """Says the core's errors as one sentence, and lets no page of another site change anything."""
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """FastAPI's own handler, with errors in words."""
-        handle = super().get_route_handler()
-
-        async def handler(request: Request) -> Response:
-            if request.method != "GET" and request.headers.get("sec-fetch-site") == "cross-site":
-                return JSONResponse({"detail": "This was asked by a page of another site, so it was not done."}, 403)
-            try:
-                return await handle(request)
-            except HpsError as error:
-                return JSONResponse({"detail": " ".join(str(error).split())}, _status(error))
-
-        return handler
-
-
-def _status(error: HpsError) -> int:
-    if isinstance(error, NotFoundError):
-        return 404
-    if isinstance(error, ConflictError):
-        return 409
-    if isinstance(error, InputError):
-        return 400
-    return 507 if isinstance(error, StorageError) else 500
-
-
-async def read_body(request: Request) -> Json:
-    """The request's JSON object; nothing at all is an empty one.
-
-    Raises:
-        InputError: something else, or too much of it.
-    """
-    raw = b""
-    async for chunk in request.stream():
-        raw += chunk
-        if len(raw) > _MOST_JSON_BYTES:
-            raise InputError(f"The request is larger than {_MOST_JSON_BYTES:,} bytes.")
-    if not raw.strip():
-        return {}
-    try:
-        body = json.loads(raw)
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"The request is not JSON ({error}).") from error
-    if not isinstance(body, dict):
-        raise InputError(f"The request is {raw[:40].decode(errors='replace')!r}; send a JSON object.")
-    return body
 
 
 def make_router(
@@ -213,30 +160,8 @@ def _add_archive(router: APIRouter, service: BoardService) -> None:
         """A session from a zip: multipart/form-data, or the zip as it is."""
         with tempfile.TemporaryDirectory(prefix="hps-import-") as folder:
             path = Path(folder) / "session.zip"
-            await _receive(request, path)
+            await receive(request, path)
             return await run_in_threadpool(service.import_, path)
-
-
-async def _receive(request: Request, path: Path) -> None:
-    """Write an upload to a file, no more of it than a session can have."""
-    length = request.headers.get("content-length", "0")
-    if not length.isdigit() or int(length) > _MOST_ZIP_BYTES:
-        raise HTTPException(413, f"A session's zip may have at most {_MOST_ZIP_BYTES >> 30} GiB.")
-    with path.open("wb") as target:
-        if request.headers.get("content-type", "").startswith("multipart/form-data"):
-            async with request.form(max_files=1, max_fields=10) as form:
-                upload = next((part for part in form.values() if not isinstance(part, str)), None)
-                if upload is None:
-                    raise InputError("There is no file in the request. Send the zip as a part of the form.")
-                while chunk := await upload.read(1 << 20):
-                    target.write(chunk)
-            return
-        size = 0
-        async for chunk in request.stream():
-            size += len(chunk)
-            if size > _MOST_ZIP_BYTES:
-                raise HTTPException(413, f"A session's zip may have at most {_MOST_ZIP_BYTES >> 30} GiB.")
-            target.write(chunk)
 
 
 def _add_page(router: APIRouter) -> None:

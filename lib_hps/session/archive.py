@@ -11,6 +11,7 @@ from pathlib import Path
 
 from lib_hps.errors import HpsError, InputError
 from lib_hps.files import atomic_write
+from lib_hps.session.drafts import draft_folder
 from lib_hps.session.journal import LOG
 from lib_hps.session.log import EventLog
 from lib_hps.session.names import PICTURE, is_id
@@ -54,7 +55,7 @@ def import_session(store: SessionStore, source: Path) -> Session:
     try:
         with zipfile.ZipFile(source) as archive:
             entries = _checked(archive)
-            draft = store.draft_folder()
+            draft = draft_folder(store.root)
             try:
                 id = _unpack(archive, entries, draft)
             except BaseException:

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
-import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -15,18 +11,17 @@ from typing import Any
 
 from lib_hps.errors import ConflictError, HpsError, InputError, NotFoundError, StorageError
 from lib_hps.ranking import make_optimizer
+from lib_hps.session.drafts import draft_of, move_into_place
 from lib_hps.session.journal import LOG
 from lib_hps.session.lock import FileLock
-from lib_hps.session.log import Event, EventLog, sync_folder
+from lib_hps.session.log import Event, sync_folder
 from lib_hps.session.names import check_id, check_name, is_id, new_id
-from lib_hps.session.pictures import share_pictures
 from lib_hps.session.session import Session
 from lib_hps.session.settings import check_optimizer, check_settings
 from lib_hps.session.state import FACTS, live_events
 
 TRASH = "trash"
 _LOCKS = ".locks"
-_DRAFT, _STALE_S = ".new-", 3600.0
 
 
 @dataclass(frozen=True)
@@ -77,7 +72,7 @@ class SessionStore:
             "optimizer": checked,
             "origin": None,
         }
-        session = self.publish(self._draft([first]), id=id)
+        session = self.publish(draft_of(self.root, [first]), id=id)
         session.ask()
         return session
 
@@ -151,7 +146,7 @@ class SessionStore:
         }
         copied = [{key: value for key, value in event.items() if key not in ("n", "v", "time")} for event in kept[1:]]
         first = {key: value for key, value in first.items() if key not in ("n", "v", "time")}
-        made = self.publish(self._draft([first, *copied], pictures_of=session))
+        made = self.publish(draft_of(self.root, [first, *copied], pictures_of=session.folder))
         made.ask()
         return made
 
@@ -183,56 +178,16 @@ class SessionStore:
         """A lock of this session that fails at once where somebody holds it: one task at a time, in all programs."""
         return FileLock(self.root / _LOCKS / f"{check_id(id)}.{purpose}.lock", f"the session {id}", patience_s=0)
 
-    def draft_folder(self) -> Path:
-        """A folder in which a session can be prepared, on the same disk.
-
-        Raises:
-            StorageError: the root is not writable.
-        """
-        try:
-            self.root.mkdir(parents=True, exist_ok=True)
-            self._sweep()
-            return Path(tempfile.mkdtemp(prefix=_DRAFT, dir=self.root))
-        except OSError as error:
-            raise StorageError(f"Cannot write {self.root}: {error.strerror}. Choose another folder.") from error
-
     def publish(self, draft: Path, *, id: str | None = None) -> Session:
-        """Make a prepared folder a session, under `id` if that is free.
+        """Make a folder of `draft_folder` a session, under `id` if that is free.
 
         Raises:
             StorageError: it cannot be moved; the draft is removed.
         """
         taken = id is None or not is_id(id) or (self.root / id).exists() or (self.root / TRASH / id).exists()
         target = self.root / (new_id() if taken or id is None else id)
-        try:
-            umask = os.umask(0)  # mkdtemp makes private folders; give what an ordinary mkdir would
-            os.umask(umask)
-            draft.chmod(0o777 & ~umask)
-            draft.rename(target)
-            sync_folder(self.root)
-        except OSError as error:
-            shutil.rmtree(draft, ignore_errors=True)
-            raise StorageError(f"Cannot write {target}: {error.strerror}.") from error
+        move_into_place(draft, target)
         return self.open(target.name)
-
-    def _sweep(self) -> None:
-        """Remove what a kill has left half prepared."""
-        for draft in self.root.glob(f"{_DRAFT}*"):
-            with suppress(OSError):
-                if time.time() - draft.stat().st_mtime > _STALE_S:
-                    shutil.rmtree(draft, ignore_errors=True)
-
-    def _draft(self, events: list[Event], *, pictures_of: Session | None = None) -> Path:
-        draft = self.draft_folder()
-        try:
-            if pictures_of is not None:
-                share_pictures(pictures_of.folder, draft)
-            log = EventLog(draft / LOG)
-            log.append(log.stamped(events))
-        except (OSError, HpsError) as error:
-            shutil.rmtree(draft, ignore_errors=True)
-            raise error if isinstance(error, HpsError) else StorageError(f"Cannot write {draft}: {error}.") from error
-        return draft
 
     def _move(self, source: Path, target: Path) -> None:
         id = source.name

@@ -9,10 +9,10 @@ from typing import Any
 from fastapi import APIRouter, Depends
 from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse, Response
 
-from lib_hps.board.api import BoardRoute, read_body
 from lib_hps.board.data.browsing import Browser
 from lib_hps.board.data.collecting import Collector
 from lib_hps.board.data.pictures import PictureBook
+from lib_hps.board.requests import BoardRoute, read_body
 from lib_hps.errors import InputError, NotFoundError
 
 PREFIX = "/hps/v1/data"

@@ -14,7 +14,8 @@ from modules.call_queue import queue_lock
 from PIL import Image
 from pydantic import BaseModel
 
-from lib_hps.board.api import BoardRoute, make_router
+from lib_hps.board.api import make_router
+from lib_hps.board.requests import BoardRoute
 from lib_hps.errors import HpsError, InputError
 
 from .guard import guarded_route
