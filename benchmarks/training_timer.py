@@ -1,7 +1,9 @@
-"""Runs a program that trains with accelerate and notes when each backward pass ends; for benchmarks/training_lora.py.
+"""Runs a program that trains with accelerate, notes when each backward pass ends, and stops it after the last one.
 
-python training_timer.py OUTCOME.json SCRIPT ARGUMENTS...
-python training_timer.py OUTCOME.json -m MODULE ARGUMENTS...
+For benchmarks/training.py. What a trainer does when it has trained (files, pictures) is not measured.
+
+python training_timer.py OUTCOME.json STEPS WARM SCRIPT ARGUMENTS...
+python training_timer.py OUTCOME.json STEPS WARM -m MODULE ARGUMENTS...
 """
 
 from __future__ import annotations
@@ -17,10 +19,30 @@ from typing import Any
 import accelerate
 import torch
 
+STATUS, FORGET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+
+
+def peak_bytes() -> int:
+    """Of the device; on a CPU of the process, since the last `forget_peak` where the system can forget."""
+    if torch.cuda.is_available():
+        return int(torch.cuda.max_memory_allocated())
+    if STATUS.exists():
+        found = dict(line.split(":", 1) for line in STATUS.read_text().splitlines() if ":" in line)
+        return int(found["VmHWM"].split()[0]) * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def forget_peak() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+    elif FORGET.exists():
+        FORGET.write_text("5")
+
 
 def main() -> None:
-    outcome, *command = sys.argv[1:]
+    outcome, steps, warm, *command = sys.argv[1:]
     times: list[float] = []
+    peaks: list[int] = []
     backward = accelerate.Accelerator.backward
 
     def timed(self: accelerate.Accelerator, *arguments: Any, **more: Any) -> None:
@@ -28,6 +50,14 @@ def main() -> None:
         if torch.cuda.is_available():
             torch.cuda.synchronize()
         times.append(time.perf_counter())
+        if len(times) == int(warm):
+            peaks.append(peak_bytes())
+            forget_peak()
+        if len(times) == int(steps):
+            peaks.append(peak_bytes())
+            found = {"times": times, "peak_bytes": max(peaks), "step_peak_bytes": peaks[-1]}
+            Path(outcome).write_text(json.dumps(found), "utf-8")
+            raise SystemExit(0)
 
     accelerate.Accelerator.backward = timed  # type: ignore[method-assign]
     try:
@@ -41,10 +71,6 @@ def main() -> None:
     except SystemExit as end:
         if end.code:
             raise
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    if torch.cuda.is_available():
-        peak = torch.cuda.max_memory_allocated()
-    Path(outcome).write_text(json.dumps({"times": times, "peak_bytes": peak}), "utf-8")
 
 
 if __name__ == "__main__":

@@ -56,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     early = " (stopped early: the held-out score fell)" if done.result.stopped_early else ""
     best = f", the best of them, step {done.result.best_step}" if done.result.best_step else ""
-    note(f"{done.result.step} steps{early}{best}. A picture moves by {done.distance:.1f} of 255 levels on average.")
+    note(f"{done.result.step} steps{early}{best}. The check picture moves by {done.distance:.1f} of 255 levels.")
     say(str(done.path))
     return 1 if done.left_out else 0
 

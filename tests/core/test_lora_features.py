@@ -18,6 +18,7 @@ from lib_hps.diffusion.bundled import require_tiny_checkpoint  # noqa: E402
 from lib_hps.training.engine import make_accelerator, train  # noqa: E402
 from lib_hps.training.lora.config import LoraSettings  # noqa: E402
 from lib_hps.training.lora.job import Job  # noqa: E402
+from lib_hps.training.lora.latents import LatentStore  # noqa: E402
 from lib_hps.training.lora.preparation import Preparation  # noqa: E402
 
 
@@ -102,3 +103,15 @@ def test_attention_is_torchs_own_and_compiling_is_an_option(data, plain, tmp_pat
     assert kinds == {"AttnProcessor2_0"}
     assert plain.base.unet._compiled_call_impl is None
     assert prepared(data, tmp_path, compile=True).base.unet._compiled_call_impl is not None
+
+
+def test_beside_a_bf16_training_pictures_are_encoded_in_bf16_unless_they_are_kept(plain):
+    def store(cache, *, is_bf16):
+        shape = {"resolution": 64, "step": 16, "crops": 1, "has_buckets": True}
+        return LatentStore(plain.base.vae, cache, is_bf16=is_bf16, **shape)
+
+    pixels = torch.rand((2, 3, 64, 64), generator=torch.Generator().manual_seed(0)) * 2 - 1
+    exact, quick = (store(None, is_bf16=is_bf16).encode(pixels)[:, :4] for is_bf16 in (False, True))
+    assert 0 < float((quick - exact).std()) < 0.02 * float(exact.std())
+    kept = store(plain._store._cache, is_bf16=True).encode(pixels)[:, :4]
+    assert torch.equal(kept, exact)

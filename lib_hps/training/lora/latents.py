@@ -109,12 +109,22 @@ class LatentStore:
         step: sides are multiples of this.
         crops: kept of each picture.
         has_buckets: False trains squares.
+        is_bf16: encode in bfloat16 where nothing is kept, several times as fast; what is kept is encoded in float32.
     """
 
     def __init__(
-        self, vae: Any, cache: FeatureCache | None, *, resolution: int, step: int, crops: int, has_buckets: bool
+        self,
+        vae: Any,
+        cache: FeatureCache | None,
+        *,
+        resolution: int,
+        step: int,
+        crops: int,
+        has_buckets: bool,
+        is_bf16: bool = False,
     ) -> None:
         self._vae, self._cache, self._crops = vae, cache, crops
+        self._is_bf16 = is_bf16 and cache is None
         self._shape = {"resolution": resolution, "step": step, "are_kept": has_buckets}
         self._known: dict[Path, _Known] = {}
 
@@ -161,7 +171,7 @@ class LatentStore:
 
     def encode(self, pixels: torch.Tensor) -> torch.Tensor:
         """(B, 3, H, W) in -1..1 -> (B, 2C, h, w), float32, on the VAE's device."""
-        with torch.no_grad(), torch.autocast(pixels.device.type, enabled=False):
+        with torch.no_grad(), torch.autocast(pixels.device.type, torch.bfloat16, enabled=self._is_bf16):
             posterior = self._vae.encode(pixels.to(self._vae.device, self._vae.dtype), return_dict=False)[0]
         return posterior.parameters.float()
 

@@ -52,7 +52,7 @@ class Preparation:
         self.base = load_base(job.base, vae=job.vae, device=str(accelerator.device), dtype=dtype)
         self.resolution = settings.resolution or self.base.native_side_px
         self._prepare_unet(self.base.unet)
-        self._captions, self._store = self._inputs()
+        self._captions, self._store = self._inputs(is_bf16=precision == "bf16")
         pictures, pairs = self._read()
         self.left_out = self._fill([p.file for p in pictures] + [f for p in pairs for f in (p.winner, p.loser)])
         pictures = [p for p in pictures if p.file not in self.left_out]
@@ -70,7 +70,7 @@ class Preparation:
         if self._settings.gradient_checkpointing:
             unet.enable_gradient_checkpointing()
 
-    def _inputs(self) -> tuple[Any, Any]:
+    def _inputs(self, *, is_bf16: bool) -> tuple[Any, Any]:
         from lib_hps.training.feature_cache import FeatureCache
         from lib_hps.training.lora.latents import LatentStore
         from lib_hps.training.lora.text import Captions
@@ -86,6 +86,7 @@ class Preparation:
             step=base.step_px,
             crops=settings.crops,
             has_buckets=settings.buckets,
+            is_bf16=is_bf16,
         )
         return captions, store
 

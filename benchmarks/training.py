@@ -1,10 +1,11 @@
 """LoRA training side by side: `hps train-lora`, diffusers' `train_text_to_image_lora.py`, kohya's `train_network.py`.
 
 One random checkpoint of SD1.5's real size, the same pictures, batch, rank, precision and threads; one process after the
-other, each timed from one backward pass to the next, without the first two. A peer is left out where its folder is not
-given. kohya's names of its tokenizer and models are read from the disk: nothing is downloaded.
+other, each timed from one backward pass to the next, without the first two, and stopped after the last. A peer is left
+out where its folder is not given. kohya's names of its tokenizer and models are read from the disk: nothing is
+downloaded. Give ours and the peers the same torch.
 
-    python -m benchmarks.training_lora --diffusers DIFFUSERS --diffusers-python peer/bin/python \\
+    python -m benchmarks.training --rounds 2 --diffusers DIFFUSERS --diffusers-python peer/bin/python \\
         --kohya SD-SCRIPTS --kohya-python kohya/bin/python
 """
 
@@ -13,17 +14,20 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import statistics
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
-PICTURES = 16
 RANK, LR = 4, 1e-4
 WARM = 2  # steps that are not counted
 ROOT = Path(__file__).parents[1]
@@ -85,12 +89,13 @@ def write_tokenizer(tokenizer: object, folder: Path) -> None:
     (folder / "tokenizer.json").unlink()
 
 
-def write_pictures(folder: Path, side: int) -> None:
+def write_pictures(folder: Path, count: int, side: int) -> None:
     """The same files with the captions in each trainer's own form."""
     rng, pictures = np.random.default_rng(0), folder / "pictures" / "1_all"
+    shutil.rmtree(pictures, ignore_errors=True)  # of another size
     pictures.mkdir(parents=True)
     rows, lines = [], []
-    for number in range(PICTURES):
+    for number in range(count):
         small = Image.fromarray(rng.integers(0, 256, (8, 8, 3), dtype=np.uint8))
         file, caption = pictures / f"{number:02}.png", f"picture number {number} of a house by the sea"
         small.resize((side, side), Image.Resampling.BICUBIC).save(file)
@@ -139,8 +144,8 @@ def rows(options: argparse.Namespace, folder: Path, base: Path, checkpoint: Path
     return [row for row in found if any(text in row.name for text in options.only)]
 
 
-def run(row: Row, options: argparse.Namespace, folder: Path) -> str:
-    """One line of the table."""
+def run(row: Row, options: argparse.Namespace, folder: Path) -> dict[str, Any] | None:
+    """What the timer found; None where the trainer failed."""
     environment = {
         **os.environ,
         "OMP_NUM_THREADS": str(options.threads),
@@ -151,17 +156,27 @@ def run(row: Row, options: argparse.Namespace, folder: Path) -> str:
     if options.device == "cpu":
         environment |= {"ACCELERATE_USE_CPU": "true", "CUDA_VISIBLE_DEVICES": ""}
     outcome = folder / "outcome.json"
-    command = [row.python, str(TIMER), str(outcome), *row.arguments]
+    for left in ("ours-cached-run", "ours-not-cached-run"):
+        shutil.rmtree(folder / left, ignore_errors=True)  # else it would go on where it ended
+    command = [row.python, str(TIMER), str(outcome), f"{options.steps}", f"{WARM}", *row.arguments]
     done = subprocess.run(command, env=environment, cwd=row.folder, capture_output=True, text=True, check=False)
     if done.returncode or not outcome.exists():
-        (folder / "error.txt").write_text(done.stdout[-5000:] + done.stderr[-10000:], "utf-8")
-        print(done.stderr[-3000:], file=sys.stderr)
-        return f"| {row.name} | failed: {(done.stderr.strip().splitlines() or ['no output'])[-1][:150]} | |"
-    found = json.loads(outcome.read_text("utf-8"))
+        print(f"{row.name} failed:\n{done.stdout[-1000:]}{done.stderr[-3000:]}", file=sys.stderr)
+        return None
+    found: dict[str, Any] = json.loads(outcome.read_text("utf-8"))
     outcome.unlink()
-    gaps = [b - a for a, b in zip(found["times"][WARM:-1], found["times"][WARM + 1 :], strict=True)]
-    seconds = statistics.median(gaps)
-    return f"| {row.name} | {seconds:.2f} | {1 / seconds:.3f} | {found['peak_bytes'] / 2**30:.2f} |"
+    return found
+
+
+def line(name: str, found: Sequence[dict[str, Any]]) -> str:
+    """One line of the table from every round: the median and the fastest step, the largest memory."""
+    if not found:
+        return f"| {name} | failed | | | | |"
+    times = [one["times"][WARM - 1 :] for one in found]
+    steps = [b - a for one in times for a, b in pairwise(one)]
+    seconds = statistics.median(steps)
+    peaks = " | ".join(f"{max(one[name] for one in found) / 2**30:.2f}" for name in ("peak_bytes", "step_peak_bytes"))
+    return f"| {name} | {seconds:.2f} | {min(steps):.2f} | {1 / seconds:.3f} | {peaks} |"
 
 
 def main() -> None:
@@ -174,24 +189,29 @@ def main() -> None:
         parser.add_argument(f"--{peer}-python", default=sys.executable)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--precision", default="bf16", choices=["fp32", "bf16"])
-    for name, value in (("size-px", 128), ("batch", 2), ("steps", 10), ("threads", os.cpu_count() or 1)):
+    for name, value in (("size-px", 128), ("batch", 2), ("steps", 10), ("rounds", 1), ("threads", os.cpu_count() or 1)):
         parser.add_argument(f"--{name}", type=int, default=value)
     parser.add_argument("--only", nargs="+", default=[""], metavar="TEXT", help="rows whose name holds one of these")
     parser.add_argument("--work", type=Path, help="a folder that is kept; left out: a temporary one")
     options = parser.parse_args()
-    with TemporaryDirectory(prefix="hps-") as name:
-        folder = options.work or Path(name)
+    with TemporaryDirectory(prefix="hps-") as temporary:
+        folder = options.work or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
         base, checkpoint = folder / "base", folder / "base.safetensors"
         if not checkpoint.exists():
             write_base(folder)
-        if not (folder / "manifest.jsonl").exists():
-            write_pictures(folder, options.size_px)
+        write_pictures(folder, max(4, options.batch), options.size_px)
         facts = f"SD1.5's size, {options.size_px} px, batch {options.batch}, {options.precision}, rank {RANK}"
         print(f"{facts}, {options.device}, {options.threads} threads, torch {torch.__version__}\n")
-        print("| trainer | s/step | steps/s | peak GiB |\n|---|---|---|---|")
-        for row in rows(options, folder, base, checkpoint):
-            print(run(row, options, folder), flush=True)
+        found: dict[str, list[dict[str, Any]]] = {}
+        for number in range(options.rounds):
+            for row in rows(options, folder, base, checkpoint)[:: -1 if number % 2 else 1]:
+                one = run(row, options, folder)
+                found.setdefault(row.name, []).extend([one] if one else [])
+                print(line(row.name, [one] if one else []), file=sys.stderr, flush=True)
+        print("| trainer | s/step | fastest | steps/s | peak GiB | of the steps |\n|---|---|---|---|---|---|")
+        for name, rounds in found.items():
+            print(line(name, rounds))
 
 
 if __name__ == "__main__":
