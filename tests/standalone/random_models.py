@@ -8,14 +8,36 @@ ROOT = Path(__file__).parents[2]
 MERGES = [("c", "a"), ("ca", "t</w>"), ("d", "o"), ("do", "g</w>"), ("h", "e"), ("he", "a")]
 
 
-def diffusers_start(noise, schedule):
-    """Noise for diffusers' Euler pipelines, which scale by sqrt(sigma^2 + 1) where the WebUI scales by sigma."""
-    sigma = schedule.sigmas[-1]
-    return noise * sigma / (sigma**2 + 1) ** 0.5
+def diffusers_start(noise, schedule, scheduler):
+    """Noise for diffusers' pipelines, which scale it by what their scheduler says, where the WebUI scales by sigma."""
+    return noise * float(schedule.sigmas[-1] / scheduler.init_noise_sigma)
 
 
-def distance_from_diffusers(pipeline, reference, *, width: int, height: int) -> int:
-    """Largest difference, of 255, of one picture from the same noise by `pipeline` and by diffusers' `reference`."""
+def diffusers_pipeline(pipeline):
+    """diffusers' own pipeline over the modules of an SD1 `pipeline`."""
+    from diffusers import EulerDiscreteScheduler, StableDiffusionPipeline
+
+    tower = pipeline._towers[0]
+    scheduler = EulerDiscreteScheduler(
+        beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", timestep_spacing="linspace"
+    )
+    return StableDiffusionPipeline(
+        vae=pipeline._decoder._vae,
+        unet=pipeline._unet,
+        text_encoder=tower.model,
+        tokenizer=tower.tokenizer._backend,
+        scheduler=scheduler,
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+
+
+def distance_from_diffusers(pipeline, reference, *, width: int, height: int, lora: str = "") -> int:
+    """Largest difference, of 255, of one picture from the same noise by `pipeline` and by diffusers' `reference`.
+
+    `lora` is the tag that makes `pipeline` use what `reference` has loaded already.
+    """
     import numpy as np
     import torch
 
@@ -23,14 +45,14 @@ def distance_from_diffusers(pipeline, reference, *, width: int, height: int) -> 
 
     reference.set_progress_bar_config(disable=True)
     noise = torch.randn((1, 4, height // 8, width // 8), generator=torch.Generator().manual_seed(3))
-    request = GenerationRequest("a cat", negative="dog", steps=4, sampler="Euler", width=width, height=height)
+    request = GenerationRequest(f"a cat{lora}", negative="dog", steps=4, sampler="Euler", width=width, height=height)
     ours = np.asarray(next(pipeline.generate(request, noise=noise)).image).astype(int)
     theirs = reference(
         "a cat",
         negative_prompt="dog",
         num_inference_steps=4,
         guidance_scale=7.0,
-        latents=diffusers_start(noise, pipeline._schedule),
+        latents=diffusers_start(noise, pipeline._schedule, reference.scheduler),
         width=width,
         height=height,
     ).images[0]

@@ -9,8 +9,12 @@ from safetensors.torch import save_file
 
 pytest.importorskip("peft")
 
+from random_models import diffusers_pipeline, distance_from_diffusers, write_lora
+
+from lib_hps.diffusion.bundled import require_tiny_checkpoint
 from lib_hps.diffusion.lora_file import read_lora
 from lib_hps.diffusion.lora_names import LoraNames
+from lib_hps.diffusion.pipeline import load_pipeline
 from lib_hps.training.lora.adapter import Adapter
 from lib_hps.training.lora.base import load_base
 from lib_hps.training.lora.config import TARGETS
@@ -67,3 +71,21 @@ def test_diffusers_puts_every_pair_on_and_predicts_what_we_predict(family, tmp_p
     for before, mine, theirs in zip(plain, ours, predicted(base.unet, base.towers), strict=True):
         assert float((mine - before).abs().mean()) > 1e-3
         np.testing.assert_allclose(mine.numpy(), theirs.numpy(), atol=1e-3)
+
+
+def test_diffusers_draws_the_same_picture_with_a_file_of_tiny_sds_depth(tmp_path):
+    """LDM's names of a UNet of another depth than SD's: diffusers must be told `unet_config`."""
+    checkpoint = require_tiny_checkpoint()
+    ours, theirs = (load_pipeline(checkpoint, "cpu", lora_dir=tmp_path) for _ in range(2))
+    file = write_lora(tmp_path / "taste.safetensors", ours, alpha=2)
+    reference = diffusers_pipeline(theirs)
+    apart = {"nothing": distance_from_diffusers(ours, reference, width=64, height=64)}
+    with pytest.raises(ValueError, match="not found in the base model"):
+        reference.load_lora_weights(str(file))
+    reference.unload_lora_weights()
+    reference.load_lora_weights(str(file), unet_config=reference.unet.config)
+    put_on = [name for model in (reference.unet, reference.text_encoder) for name, _ in model.named_modules()]
+    assert sum(name.endswith("lora_A") for name in put_on) == len(read_lora(file).pairs)
+    apart["LoRA"] = distance_from_diffusers(ours, reference, width=64, height=64, lora="<lora:taste:1>")
+    assert max(apart.values()) <= 2
+    assert distance_from_diffusers(ours, reference, width=64, height=64) > 8  # without the tag ours draws the base

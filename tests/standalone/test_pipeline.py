@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from random_models import distance_from_diffusers
+from random_models import diffusers_pipeline, distance_from_diffusers
 
 from lib_hps.diffusion.noise import ImageNoise
 from lib_hps.diffusion.pipeline import load_pipeline
@@ -36,23 +36,7 @@ def test_every_sampler_gives_the_same_picture_alone_and_in_a_batch(pipeline, sam
 
 
 def test_the_picture_is_the_one_that_diffusers_own_pipeline_draws(pipeline):
-    from diffusers import EulerDiscreteScheduler, StableDiffusionPipeline
-
-    tower = pipeline._towers[0]
-    scheduler = EulerDiscreteScheduler(
-        beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", timestep_spacing="linspace"
-    )
-    reference = StableDiffusionPipeline(
-        vae=pipeline._decoder._vae,
-        unet=pipeline._unet,
-        text_encoder=tower.model,
-        tokenizer=tower.tokenizer._backend,
-        scheduler=scheduler,
-        safety_checker=None,
-        feature_extractor=None,
-        requires_safety_checker=False,
-    )
-    assert distance_from_diffusers(pipeline, reference, width=64, height=64) <= 1
+    assert distance_from_diffusers(pipeline, diffusers_pipeline(pipeline), width=64, height=64) <= 1
 
 
 def test_the_noise_is_the_webuis_cpu_source_one_stream_for_each_picture():

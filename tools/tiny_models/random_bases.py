@@ -75,6 +75,9 @@ def write_sd2(folder: Path, *, seed: int = 1, name: str = "tiny-2", is_v: bool =
     """The same for SD2: one text encoder of open_clip, whose last layer is left out."""
     torch.manual_seed(seed)
     tower = _text_model("CLIPTextModelWithProjection", _OPEN_WIDTH, 49408, layers=3, act="gelu")
+    for name, parameter in tower.named_parameters():
+        if name.endswith("final_layer_norm.bias"):  # A1111 divides by the mean of what comes out
+            torch.nn.init.normal_(parameter, std=0.1)
     unet = UNet2DConditionModel(
         sample_size=8,
         down_block_types=("CrossAttnDownBlock2D",) * 2,

@@ -60,6 +60,9 @@ class Tester(scripts.Script):
         # "without hook": as on a host that does not show the first noise to scripts
         features = sys.modules["lib_hps.hosts.webui.features"]
         features.has_noise_hook = lambda: "without hook" not in p.prompt
+        if "tell networks" in p.prompt:  # how many modules the WebUI's own loader found for each LoRA
+            loaded = sys.modules["networks"].loaded_networks
+            p.extra_generation_params["Tester networks"] = ", ".join(f"{one.name} {len(one.modules)}" for one in loaded)
 
     def process_before_every_sampling(self, p, x=None, noise=None, **kwargs):
         if "hooked" in p.prompt:  # looks at the noise and changes what is sampled, as control extensions do
