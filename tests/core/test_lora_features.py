@@ -45,10 +45,13 @@ def example(run: Preparation, index: int = 0, seed: int = 0):
     return run.task.load(index, torch.Generator().manual_seed(seed))
 
 
+def batch_of(run: Preparation):
+    return run.task.collate([example(run, index, index) for index in range(2)])
+
+
 def loss_of(run: Preparation):
     run.task.model.train()
-    batch = run.task.collate([example(run, index, index) for index in range(2)])
-    return run.task.loss(run.task.model, batch, torch.device("cpu"))[0]
+    return run.task.loss(run.task.model, batch_of(run), torch.device("cpu"))[0]
 
 
 @pytest.fixture(scope="module")
@@ -96,6 +99,62 @@ def test_the_layout_in_memory_can_be_chosen_and_changes_no_loss(data, plain, tmp
     assert weight.is_contiguous(memory_format=torch.channels_last)
     assert not plain.base.unet.down_blocks[0].resnets[0].conv1.weight.is_contiguous(memory_format=torch.channels_last)
     assert float(loss_of(last)) == pytest.approx(float(loss_of(plain)), abs=1e-5)
+
+
+def test_min_snr_weighs_every_examples_error(data, plain, tmp_path):
+    weighed = prepared(data, tmp_path, min_snr=0.01)
+    with torch.no_grad():
+        inputs, target = plain.task._inputs(batch_of(plain), 1)
+        found = ((plain.task.model(**inputs) - target) ** 2).mean(dim=(1, 2, 3))
+        a = plain.base.schedule.alphas_cumprod[inputs["t"]]
+        weights = (a / (1 - a)).clamp(max=0.01) / (a / (1 - a))
+        assert weights.min() < weights.max()
+        assert float(loss_of(weighed)) == pytest.approx(float((weights * found).mean()), rel=1e-4)
+        assert float(loss_of(plain)) == pytest.approx(float(found.mean()), rel=1e-4)
+
+
+@pytest.mark.parametrize("has_text", [False, True])
+def test_gradient_checkpointing_gives_the_same_gradients(data, tmp_path, has_text):
+    found = []
+    for is_checkpointed in (False, True):
+        run = prepared(data, tmp_path / f"{is_checkpointed}", gradient_checkpointing=is_checkpointed,
+                       text_encoder=has_text, targets="attention,conv")  # fmt: skip
+        assert run.base.unet.is_gradient_checkpointing == is_checkpointed
+        generator = torch.Generator().manual_seed(0)
+        for parameter in run.adapter.parameters():
+            parameter.data = 0.05 * torch.randn(parameter.shape, generator=generator)
+        loss_of(run).backward()
+        found.append([parameter.grad for parameter in run.adapter.parameters()])
+    assert all(float(gradient.abs().max()) > 0 for gradient in found[0])
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-7)
+
+
+def inside(model, kind, layer):
+    """Paths of the `layer`s in every module of a class."""
+    parts = [path for path, module in model.named_modules() if type(module).__name__ == kind]
+    return {f"{path}.{name}" for path in parts for name, module in model.get_submodule(path).named_modules()
+            if isinstance(module, layer)}  # fmt: skip
+
+
+def test_targets_are_the_layers_that_they_say(plain):
+    """By the classes of diffusers and transformers, not by names."""
+    from lib_hps.diffusion.pipeline import load_pipeline
+    from lib_hps.training.lora.adapter import layers_of
+
+    pipeline = load_pipeline(require_tiny_checkpoint(), "cpu")
+    unet, text = pipeline._unet, pipeline._towers[0].model
+    wanted = {
+        "attention": inside(unet, "Attention", torch.nn.Linear),
+        "feed-forward": inside(unet, "FeedForward", torch.nn.Linear),
+        "conv": inside(unet, "ResnetBlock2D", torch.nn.Conv2d),
+    }
+    for target, paths in wanted.items():
+        assert set(layers_of(unet, [target])) == paths != set()
+    assert set(layers_of(unet, list(wanted))) == set.union(*wanted.values())
+    assert set(layers_of(text, None)) == inside(text, "CLIPAttention", torch.nn.Linear) != set()
+    adapted = {(part, path) for part, path in plain.adapter.pairs()}
+    assert adapted == {("unet", path) for path in wanted["attention"]}
 
 
 def test_attention_is_torchs_own_and_compiling_is_an_option(data, plain, tmp_path):
