@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 SCORER_KEY = "hps_scorer"
 MERGES_KEY = "hps_merges"
 FORMAT = 2
-"""2 knows the key `head`: {"reads": {term: groups}} of `scoring.clip.head`; files without one are written as 1."""
+"""2 knows the key `head` of `scoring.clip.head`: {"features": version, "reads": {term: groups}}; others are 1."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -144,28 +144,40 @@ def load_open_clip_name(name: str, weights: str | os.PathLike[str] | None, optio
     """
     if name in REGISTRY:
         return load_entry(REGISTRY[name], weights, options)
-    architecture, _, tag = name.removeprefix("clip:").partition("/")
-    if not architecture:
-        raise InputError(f"{name!r} is not clip:<architecture>/<training>, such as clip:ViT-L-14/openai.")
-    if weights is not None and _is_ours(architecture):
-        entry = Entry(
-            name=name,
-            family="clip",
-            version=tag or Path(weights).stem,
-            file_name=Path(weights).name,
-            licence="as its owner gives it",
-            architecture=architecture,
-            scale="cosine",
-            source="where its owner has it",
-            quick_gelu=tag == "openai" or architecture.endswith("-quickgelu"),
-        )
+    if weights is not None and (entry := entry_of_architecture(name, weights)) is not None:
         return load_entry(entry, weights, options)
+    architecture, _, tag = _parts(name)
     from .open_clip_tower import load_open_clip
 
     return load_open_clip(name, architecture, tag, weights, options)
 
 
-def _is_ours(architecture: str) -> bool:
+def entry_of_architecture(name: str, weights: str | os.PathLike[str]) -> Entry | None:
+    """How `clip:<architecture>/<training>` scores with the weights of a file; None where it takes open_clip itself.
+
+    Raises:
+        InputError: malformed.
+    """
     from .clip.architectures import ARCHITECTURES
 
-    return architecture.removesuffix("-quickgelu") in ARCHITECTURES
+    architecture, _, tag = _parts(name)
+    if architecture.removesuffix("-quickgelu") not in ARCHITECTURES:
+        return None
+    return Entry(
+        name=name,
+        family="clip",
+        version=tag or Path(weights).stem,
+        file_name=Path(weights).name,
+        licence="as its owner gives it",
+        architecture=architecture,
+        scale="cosine",
+        source="where its owner has it",
+        quick_gelu=tag == "openai" or architecture.endswith("-quickgelu"),
+    )
+
+
+def _parts(name: str) -> tuple[str, str, str]:
+    parts = name.removeprefix("clip:").partition("/")
+    if not parts[0]:
+        raise InputError(f"{name!r} is not clip:<architecture>/<training>, such as clip:ViT-L-14/openai.")
+    return parts

@@ -43,21 +43,24 @@ def load_with_head(path: Path, device: torch.device, dtype: torch.dtype, head: M
     """A CLIP with its head, from a classifier's file.
 
     Args:
-        head: what the file's card says of it: {"reads": {term: groups}}.
+        head: what the file's card says of it: {"features": version, "reads": {term: groups}}.
 
     Raises:
-        WeightsError: the file has no whole head.
+        WeightsError: the file has no whole head, or one of features that are not computed here.
     """
     from .checkpoints import read_state_dict
     from .clip.config import CONFIG_KEY, ClipConfig
-    from .clip.head import PREFIX, TasteHead
+    from .clip.head import OLDEST, PREFIX, TasteHead
     from .clip.loading import clip_from_tensors
 
     tensors, metadata = read_state_dict(path)
     try:
         config = ClipConfig.from_json(metadata.get(CONFIG_KEY, ""))
         mine = {name: tensors.pop(name) for name in list(tensors) if name.startswith(PREFIX)}
-        taste = TasteHead.from_tensors({str(name): list(groups) for name, groups in head["reads"].items()}, mine)
+        reads = {str(name): list(groups) for name, groups in head["reads"].items()}
+        taste = TasteHead.from_tensors(
+            reads, mine, int(head.get("features", OLDEST))
+        )  # the first files did not note it
     except (InputError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise WeightsError(f"{path}: {error}") from error
     clip: Any = clip_from_tensors(

@@ -15,7 +15,9 @@ from lib_hps.errors import InputError
 
 if TYPE_CHECKING:
     import torch
+    from accelerate import Accelerator
 
+    from lib_hps.training.choice_task import ChoiceInputs
     from lib_hps.training.feature_cache import FeatureCache
 
 _GROUP = 32
@@ -131,3 +133,25 @@ class FeatureReader:
             except OSError as error:
                 raise InputError(f"Cannot read the picture {path}: {error.strerror}.") from error
         return self._names[path]
+
+
+def fill_under_a_bar(
+    reader: FeatureReader | ChoiceInputs,
+    paths: Iterable[Path],
+    accelerator: Accelerator,
+    take: Callable[[Path, torch.Tensor], None] | None = None,
+) -> dict[Path, str]:
+    """`FeatureReader.fill` over all processes, with a progress bar in the first."""
+    from tqdm import tqdm
+
+    every = sorted(set(paths))
+    is_quiet = None if accelerator.is_main_process else True
+    with tqdm(total=len(every), unit="picture", desc="reading", disable=is_quiet) as bar:
+        return reader.fill(
+            every,
+            rank=accelerator.process_index,
+            world=accelerator.num_processes,
+            wait=accelerator.wait_for_everyone,
+            take=take,
+            progress=bar.update,
+        )

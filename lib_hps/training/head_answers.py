@@ -10,6 +10,8 @@ import torch
 from lib_hps.ranking import Ranking
 from lib_hps.training.losses import PreferenceLoss, tiers_of
 
+_ROWS = 512  # softmaxes at once
+
 
 @dataclass(frozen=True)
 class Answers:
@@ -45,6 +47,21 @@ class Answers:
     def loss(self, scores: torch.Tensor) -> torch.Tensor:
         """Mean over choices, of scores (examples,)."""
         return self.losses(scores).mean()
+
+    def derivatives(self, x: torch.Tensor, weights: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Gradient (D,) and curvature (D, D) of the summed loss, of scores x (examples, D) @ weights (D,)."""
+        scores = x @ weights
+        gradient, curvature = torch.zeros(x.shape[1]), torch.zeros(x.shape[1], x.shape[1])
+        for first in range(0, len(self.choice), _ROWS):
+            part = slice(first, first + _ROWS)
+            rows, weight = self.examples[part], self.weight[part, None]
+            share = scores[rows].masked_fill(~self.mask[part], -torch.inf).softmax(dim=1)  # (R, m)
+            candidates = x[rows]  # (R, m, D)
+            gradient += torch.einsum("rm,rmd->d", weight * (share - self.target[part]), candidates)
+            centred = candidates - torch.einsum("rm,rmd->rd", share, candidates)[:, None]
+            scaled = (centred * (weight * share).sqrt()[..., None]).flatten(0, 1)
+            curvature += scaled.T @ scaled
+        return gradient, curvature
 
 
 def answers(rankings: Sequence[Ranking], places: Sequence[Sequence[int]], kind: PreferenceLoss) -> Answers:

@@ -8,7 +8,7 @@ begins at 1, so that few choices change little.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -22,7 +22,6 @@ FOLDS = 3
 _ROUNDS = 10  # of the variances
 _MOST = 600  # choices by which variances are found and families judged
 _FADED = 2e-3  # of the largest variance: below, a block is gone
-_ROWS = 512  # softmaxes at once
 
 
 @dataclass(frozen=True)
@@ -50,26 +49,33 @@ class Fitted:
     loss: float
 
 
-def fit_head(table: Table, known: Answers, folds: Tensor) -> Fitted:
+Note = Callable[[dict[str, float]], object]
+"""Gets the figures of every step of a fit."""
+
+
+def fit_head(table: Table, known: Answers, folds: Tensor, note: Note = lambda _: None) -> Fitted:
     """Fit a head.
 
     Args:
         table: what the choices' pictures and prompts look like.
         known: the answers.
         folds: (C,) fold of each choice; choices of a prompt share one.
+        note: for each round of the variances "loss" (of the choices that it looks at) and "blocks" that are left, for
+            each family judged the "held-out loss" without it, for each of Newton's last steps "loss" of all.
     """
     basis = Basis(table.described, table.texts)
-    problem = _Problem(basis, table)
+    problem = _Problem(basis, table, note)
     few = known if len(folds) <= _MOST else known.of(_first(len(folds), _MOST))
     variances = problem.likeliest(few)
     nothing = torch.cat([variances[:1], torch.zeros(len(variances) - 1)])
     start, start_hits = problem.held_out(few, folds, nothing)
+    note({"held-out loss of the start model": float(start.mean())})
     variances, losses, hits = _without_idle_families(problem, few, folds, variances, basis)
     gain = start - losses
     # no more than chance may give, or surer but not oftener right: the start model stays as it is
     if gain.mean() <= gain.std() / len(gain) ** 0.5 or hits < start_hits:
         variances, losses = nothing, start
-    weights = problem.solve(known, variances)
+    weights = problem.solve(known, variances, note=note)
     blocks = {name: float(v) for name, v in zip(basis.blocks, variances[1:], strict=True) if v > 0}
     head = TasteHead(basis.head(weights[0] / problem.spread, weights[1:].split(problem.sizes)))
     return Fitted(head, blocks, float(known.loss(table.cosine)), float(losses.mean()))
@@ -87,10 +93,12 @@ def _without_idle_families(
     """One family after the other is dropped where the loss falls without it."""
     family = ["start", *basis.blocks.values()]
     losses, hits = problem.held_out(known, folds, variances)
+    problem.note({"held-out loss": float(losses.mean())})
     for gone in ("embedding", "towers", "waves", "prompt", "pixels"):
         kept = variances * torch.tensor([float(name != gone) for name in family])
         if not torch.equal(kept, variances):
             without, hits_without = problem.held_out(known, folds, kept)
+            problem.note({f"held-out loss without {gone}": float(without.mean())})
             if without.mean() <= losses.mean():
                 losses, hits, variances = without, hits_without, kept
     return variances, losses, hits
@@ -102,16 +110,17 @@ class _Problem:
     The first block is the start model's score alone, over its own spread, with a prior mean that keeps it as it is.
     """
 
-    def __init__(self, basis: Basis, table: Table) -> None:
+    def __init__(self, basis: Basis, table: Table, note: Note) -> None:
+        self.note = note
         columns = basis.columns(table.described, table.texts)
         self.sizes = [each.shape[1] for each in columns]
         self.spread = table.cosine.std().clamp_min(1e-6)
         self._x = torch.cat([(table.cosine / self.spread)[:, None], *columns], dim=1)  # (N, D)
         self._block = torch.repeat_interleave(torch.arange(len(columns) + 1), torch.tensor([1, *self.sizes]))
 
-    def solve(self, known: Answers, variances: Tensor, begin: Tensor | None = None, rounds: int = 8) -> Tensor:
+    def solve(self, known: Answers, variances: Tensor, rounds: int = 8, note: Note = lambda _: None) -> Tensor:
         """The likeliest weights (D,) under the prior, by Newton's method."""
-        return self._solved(known, variances, begin, rounds)[0]
+        return self._solved(known, variances, None, rounds, note)[0]
 
     def held_out(self, known: Answers, folds: Tensor, variances: Tensor) -> tuple[Tensor, float]:
         """Loss of each choice under what the other folds taught, fold by fold; and how often that was right."""
@@ -132,6 +141,7 @@ class _Problem:
         weights: Tensor | None = None
         for number in range(_ROUNDS):
             weights, factor, kept = self._solved(known, variances, weights, 4 if number == 0 else 2)
+            self.note({"loss": float(known.loss(self._x @ weights)), "blocks": float((variances > 0).sum()) - 1})
             uncertain = torch.cholesky_inverse(factor).diagonal() / variances[self._block][kept]  # 1: nothing is known
             sums = torch.zeros(2, count).index_add_(
                 1, self._block[kept], torch.stack([weights[kept].square(), 1 - uncertain])
@@ -146,7 +156,7 @@ class _Problem:
         return variances
 
     def _solved(
-        self, known: Answers, variances: Tensor, begin: Tensor | None, rounds: int
+        self, known: Answers, variances: Tensor, begin: Tensor | None, rounds: int, note: Note = lambda _: None
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Weights (D,), the Cholesky factor of their precision, and which of the D have any variance."""
         kept = variances[self._block] > 0
@@ -162,7 +172,7 @@ class _Problem:
 
         before = cost(weights)
         for _ in range(rounds):
-            gradient, curvature = _derivatives(known, x, weights)
+            gradient, curvature = known.derivatives(x, weights)
             curvature.diagonal().add_(precision)
             factor = torch.linalg.cholesky(curvature)
             step = torch.cholesky_solve((gradient + precision * (weights - mean))[:, None], factor)[:, 0]
@@ -170,25 +180,10 @@ class _Problem:
             while (after := cost(weights - size * step)) > before and size > 1 / 64:
                 size /= 2
             weights = weights - size * step
+            note({"loss": float(known.loss(x @ weights)), "loss with prior": after / choices})
             if before - after < 0.05:
                 break
             before = after
         full = torch.zeros(len(kept))
         full[kept] = weights
         return full, factor, kept
-
-
-def _derivatives(known: Answers, x: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
-    """Gradient (D,) and curvature (D, D) of the summed loss."""
-    scores = x @ weights
-    gradient, curvature = torch.zeros(x.shape[1]), torch.zeros(x.shape[1], x.shape[1])
-    for first in range(0, len(known.choice), _ROWS):
-        part = slice(first, first + _ROWS)
-        rows, weight = known.examples[part], known.weight[part, None]
-        share = scores[rows].masked_fill(~known.mask[part], -torch.inf).softmax(dim=1)  # (R, m)
-        candidates = x[rows]  # (R, m, D)
-        gradient += torch.einsum("rm,rmd->d", weight * (share - known.target[part]), candidates)
-        centred = candidates - torch.einsum("rm,rmd->rd", share, candidates)[:, None]
-        scaled = (centred * (weight * share).sqrt()[..., None]).flatten(0, 1)
-        curvature += scaled.T @ scaled
-    return gradient, curvature

@@ -48,6 +48,10 @@ class TrainingLog:
         self._bar.set_postfix(loss=f"{figures['loss']:.4f}", refresh=False)
         self._write("step", step, figures)
 
+    def note(self, kind: str, step: int, figures: dict[str, float]) -> None:
+        """Note anything else; no bar moves."""
+        self._write(kind, step, figures)
+
     def evaluation(self, step: int, figures: dict[str, float]) -> None:
         """Note an evaluation."""
         self._write("evaluation", step, figures)

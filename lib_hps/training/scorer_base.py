@@ -97,20 +97,27 @@ class Base:
             return write_classifier(path, tensors, config=self.clip.config, card=card, merges_file=merges)
 
 
-def load_base(name: str) -> Base:
+def load_base(name: str, weights: Path | None = None) -> Base:
     """A start model by the name of a scorer, or by its file.
+
+    Args:
+        weights: the file of a scorer, or of `clip:<architecture>/<training>`.
 
     Raises:
         InputError: not a CLIP scorer, or a classifier that has a head already.
         WeightsError, DownloadError: see `load_scorer`.
     """
     from lib_hps.scoring.checkpoints import load_clip, read_header
+    from lib_hps.scoring.clip_family import entry_of_architecture
     from lib_hps.scoring.registry import REGISTRY, Entry, entry_for, entry_for_file
     from lib_hps.scoring.weights import find_trained, obtain_weights
 
     entry: Entry | None = None
     path = Path(name).expanduser()
-    if name in REGISTRY or not path.is_file():
+    if weights is not None:
+        entry = entry_of_architecture(name, weights) if name.startswith("clip:") else entry_for(name)
+        path = obtain_weights(entry, weights) if entry else weights
+    elif name in REGISTRY or not path.is_file():
         trained = find_trained(name) if name not in REGISTRY else None
         entry = None if trained else entry_for(name)
         path = trained or obtain_weights(entry_for(name))
@@ -119,7 +126,10 @@ def load_base(name: str) -> Base:
     if card is None:
         entry = entry or entry_for_file(path)
         if entry is None or entry.family != "clip":
-            raise InputError(f"{name} is no CLIP that can be trained. Take tiny-hps, hps-v2.1, pickscore or clip:...")
+            raise InputError(
+                f"{name} is no CLIP that can be trained. Take tiny-hps, hps-v2.1, pickscore, or a clip:... with a ViT "
+                "or OpenAI's ResNet, its file under --weights."
+            )
         card = ScorerCard(name=entry.name, preprocess=entry.preprocess, scale=entry.scale)
     if "head" in card.extra:
         raise InputError(f"{name} has a head already. Train from what it was trained from: {card.extra.get('base')}.")

@@ -25,7 +25,7 @@ def to_hps_v1(classifier: Path, target: Path) -> Path:
     if any(name.startswith(PREFIX) for name in tensors):
         raise InputError(
             f"{classifier} has a head, and HPS v1's format is a CLIP without one. "
-            "Train with --method blocks to get a classifier that can be exported."
+            "Train with --method blocks or lora to get a classifier that can be exported."
         )
     with atomic_write(target) as stream:
         torch.save({"state_dict": {name: tensor.clone() for name, tensor in tensors.items()}}, stream)

@@ -56,7 +56,7 @@ def measure_all(trained: Trained, config: ScorerConfig) -> Outcome | None:
         outcome.rows.append(chance(trained.test))
         for name in dict.fromkeys([str(trained.path), config.base, *others]):
             try:
-                scorer = load_scorer(name, device="auto" if config.device == "auto" else config.device)
+                scorer = load_scorer(name, config.weights if name == config.base else None, device=config.device)
                 scores = score_choices(scorer, trained.test)
             except HpsError as error:
                 if name == str(trained.path):

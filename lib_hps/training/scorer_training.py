@@ -23,7 +23,7 @@ class Trained:
 
     Attributes:
         path: the classifier's file.
-        method: head or blocks.
+        method: head, lora or blocks.
         choices: for training, validation and test.
         problems: what could not be used, one line each.
         notes: one sentence each about the run.
@@ -58,17 +58,22 @@ def train_scorer(data: Path, out: Path, run: Path, config: ScorerConfig) -> Trai
     from lib_hps.training.engine import make_accelerator
 
     accelerator = make_accelerator(config.precision, device=config.device)
-    base = load_base(config.base)
+    base = load_base(config.base, config.weights)
     found = gather(data, run / "pictures", layout=config.layout, images=config.images)
     if accelerator.is_main_process:
         with atomic_write(run / "settings.toml", "w") as stream:
             stream.write(to_toml(config))
-    from lib_hps.training.scorer_methods import BlocksMethod, HeadMethod
+    from lib_hps.training.method_blocks import BlocksMethod
+    from lib_hps.training.method_head import HeadMethod
 
     count = len(found.choices)
     method = config.method if config.method != "auto" else "blocks" if count >= BLOCKS_FROM else "head"
-    kind = HeadMethod if method == "head" else BlocksMethod
-    trainer = kind(base, config, accelerator, cache_folder() / "features" if config.cache else None)
+    cache = cache_folder() / "features" if config.cache else None
+    trainer: HeadMethod | BlocksMethod
+    if method == "head":
+        trainer = HeadMethod(base, config, accelerator, cache)
+    else:
+        trainer = BlocksMethod(base, config, accelerator, cache, method)
     bad = trainer.fill({image for choice in found.choices for image in choice.images})
     problems = found.problems + [f"{path}: {why}" for path, why in sorted(bad.items())]
     usable = without(found.choices, bad)

@@ -20,10 +20,16 @@ from preference_sets import MAKERS  # noqa: E402
 from warm_choices import record_warm_choices  # noqa: E402
 
 from lib_hps.cli import main  # noqa: E402
+from lib_hps.errors import WeightsError  # noqa: E402
 from lib_hps.ranking import Ranking  # noqa: E402
 from lib_hps.scoring import list_scorers, load_scorer  # noqa: E402
+from lib_hps.scoring.classifier_file import ScorerCard, write_classifier  # noqa: E402
+from lib_hps.scoring.clip.config import ClipConfig, TextConfig, VisionConfig  # noqa: E402
+from lib_hps.scoring.clip.head import FEATURES, HeadWeights, TasteHead, describe  # noqa: E402
+from lib_hps.scoring.clip.model import build  # noqa: E402
 from lib_hps.training.head_answers import answers  # noqa: E402
 from lib_hps.training.losses import preference_loss  # noqa: E402
+from lib_hps.training.scorer_base import load_base  # noqa: E402
 
 ROOT = Path(__file__).parents[2]
 SHARED = Path(os.environ.get("HPS_PREFERENCE_DATA", ROOT.parent / "shared/data/preferences"))
@@ -75,6 +81,13 @@ def test_choices_of_the_board_become_a_scorer_that_has_learned_the_taste(
     report = (run / "report.html").read_text()
     assert report.count("<svg") == 2
     assert "{{" not in report
+    notes = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    curve = [note for note in notes if note["kind"] == "test"]
+    assert all(f"{note['step']} choices: {100 * note['top-1']:.1f} %" in report for note in curve)
+    fits = {kind: [note["loss"] for note in notes if note["kind"] == kind and "loss with prior" in note] for kind in
+            (f"fit of {note['step']} choices" for note in curve)}  # fmt: skip
+    assert len(fits) == len(curve) > 1
+    assert all(len(losses) > 1 and losses == sorted(losses, reverse=True) for losses in fits.values())
 
 
 def test_a_broken_picture_is_reported_and_left_out_and_a_second_run_is_the_same_to_the_bit(
@@ -101,9 +114,12 @@ def test_a_broken_picture_is_reported_and_left_out_and_a_second_run_is_the_same_
     assert all(torch.equal(found[0][key], third[key]) for key in third)
 
 
-def test_blocks_are_trained_exported_as_hps_v1_and_read_back(board_choices, weights, tmp_path, capsys):
-    out, run = tmp_path / "blocks.safetensors", tmp_path / "run"
-    settings = ["--method", "blocks", "--epochs", "2", "--lr", "0.001", "--test-share", "0.3"]
+@pytest.mark.parametrize("method", ["blocks", "lora"])
+def test_blocks_and_loras_are_trained_exported_as_hps_v1_and_read_back(
+    board_choices, weights, tmp_path, capsys, method
+):
+    out, run = tmp_path / f"{method}.safetensors", tmp_path / "run"
+    settings = ["--method", method, "--epochs", "2", "--lr", "0.001", "--test-share", "0.3"]
     assert main(["train-scorer", str(board_choices), "--out", str(out), "--run", str(run), *settings]) == 0
     checkpoint, back = tmp_path / "hpc.pt", tmp_path / "back.safetensors"
     assert main(["export-scorer", str(out), str(checkpoint)]) == 0
@@ -125,7 +141,48 @@ def test_blocks_are_trained_exported_as_hps_v1_and_read_back(board_choices, weig
 def test_a_classifier_with_a_head_says_that_hps_v1_cannot_hold_it(board_choices, weights, tmp_path, capsys):
     assert main(["train-scorer", str(board_choices), "--out", "headed", "--run", str(tmp_path / "run")]) == 0
     assert main(["export-scorer", str(weights / "headed.safetensors"), str(tmp_path / "x.pt")]) == 2
-    assert "--method blocks" in capsys.readouterr().err
+    assert "--method blocks or lora" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def resnet(tmp_path_factory) -> Path:
+    """A small CLIP with a ResNet's image tower, random weights."""
+    tower = VisionConfig(kind="resnet", image_size=64, width=16, layers=(1, 1, 1, 1), heads=8)
+    text = TextConfig(vocab_size=49408, context_length=77, width=64, layers=2, heads=1, mlp_width=128)
+    config = ClipConfig(embed_dim=32, vision=tower, text=text)
+    path = tmp_path_factory.mktemp("resnet") / "resnet.safetensors"
+    return write_classifier(path, build(config, seed=1).state_dict(), config=config, card=ScorerCard(name="resnet"))
+
+
+@pytest.mark.parametrize("method", ["blocks", "lora", "head"])
+def test_a_clip_with_a_resnet_learns_too(resnet, board_choices, weights, tmp_path, method):
+    out = tmp_path / "taste.safetensors"
+    settings = ["--base", str(resnet), "--method", method, "--epochs", "6", "--lr", "0.002", "--test-share", "0"]
+    run = ["--out", str(out), "--run", str(tmp_path / "run"), "--device", "cpu", *settings]
+    assert main(["train-scorer", str(board_choices), *run]) == 0
+    warm, cold = load_scorer(str(out), device="cpu").score(warm_and_cold(tmp_path), "a red house")
+    assert warm > cold
+
+
+def test_a_head_of_an_older_version_scores_the_same_and_one_of_unknown_features_is_refused(weights, tmp_path):
+    base = load_base("tiny-hps")
+    files = warm_and_cold(tmp_path)
+    levels = torch.stack([base.square(file) for file in files])
+    with torch.inference_mode():
+        described = describe(base.clip, levels, base.preprocess)
+    weight = torch.randn(343, generator=torch.Generator().manual_seed(0))
+    head = TasteHead(HeadWeights(torch.tensor(0.0), {"palette": weight}))
+
+    def written(name: str, **card) -> str:
+        tensors = {**base.clip.state_dict(), **head.to_tensors()}
+        return str(base.write(tmp_path / name, tensors, name="old", extra={"head": {"reads": head.reads, **card}}))
+
+    old = load_scorer(written("old.safetensors"), device="cpu")  # the first files named no version
+    np.testing.assert_allclose(old.score(files, "a cat"), described["palette"] @ weight, rtol=1e-5)
+    for version, way_out in ((1, "Train it again"), (FEATURES + 1, "Update this project")):
+        strange = load_scorer(written(f"{version}.safetensors", features=version), device="cpu")
+        with pytest.raises(WeightsError, match=f"features of version {version};.*{way_out}"):
+            strange.score(files, "a cat")
 
 
 def test_eval_is_shared_by_two_processes(board_choices, tmp_path):

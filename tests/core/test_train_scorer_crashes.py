@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import resource
 import signal
 from pathlib import Path
@@ -39,6 +40,16 @@ def test_killed_while_it_reads_and_while_it_trains_it_ends_with_the_same_bytes(b
     assert runs.finish("killed") == whole
 
 
+def test_a_lora_killed_three_times_at_random_steps_ends_with_the_same_bytes(data, tmp_path):
+    runs = Runs(data, tmp_path, ("--method", "lora", "--epochs", "6", "--batch", "4"))
+    whole = runs.finish("whole")
+    log, steps = runs.run("killed") / "log.jsonl", lines(runs.run("whole") / "log.jsonl")
+    for line in sorted(random.Random(0).sample(range(1, steps - 2), 3)):
+        assert runs.kill_when("killed", lambda line=line: lines(log) >= line)
+        assert not runs.out("killed").exists()
+    assert runs.finish("killed") == whole
+
+
 def test_a_head_killed_while_it_reads_ends_with_the_same_bytes(data, tmp_path):
     runs = Runs(data, tmp_path, ("--method", "head"))
     whole = runs.finish("whole")
@@ -54,6 +65,8 @@ def test_a_head_killed_while_it_is_fitted_ends_with_the_same_bytes(data, tmp_pat
         assert not runs.out("killed").exists()
         assert runs.cached("killed") == runs.cached("whole")
     assert runs.finish("killed") == whole
+    logs = [(runs.run(name) / "log.jsonl").read_text() for name in ("killed", "whole")]
+    assert logs[0] == logs[1]  # what the killed fits had said is gone
 
 
 def test_where_the_disk_is_full_it_says_so_and_goes_on_later_to_the_same_bytes(blocks):

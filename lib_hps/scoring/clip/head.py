@@ -23,11 +23,14 @@ from lib_hps.scoring.preprocess import normalise
 
 if TYPE_CHECKING:
     from lib_hps.scoring.clip.model import Clip
+    from lib_hps.scoring.clip.resnet import ModifiedResNet
     from lib_hps.scoring.images import Preprocess
 
 PREFIX = "hps_head."
 FEATURES = 3
 """Version of what `describe` gives: changes with it, so that kept features are computed again."""
+OLDEST = 2
+"""A head that was trained on this version's groups finds them unchanged today (3 added "shape")."""
 _MOST_LAYERS = 6
 
 
@@ -41,25 +44,26 @@ def describe(clip: Clip, levels: Tensor, preprocess: Preprocess) -> dict[str, Te
     """The groups of features that a head may read.
 
     Args:
-        clip: with a ViT image tower.
+        clip: with either image tower.
         levels: (N, 3, S, S) square pictures, uint8 or float32 in 0..1.
         preprocess: the mean and deviation that the tower wants.
 
     Returns:
-        (N, F) float32 each: those of `describe_pixels`; "patches": mean and spread of the first projection; "layer 0",
-        ...: of each of `layers_to_read` mean and spread over the patches and (above the first) the class token; and
-        "embedding", of length 1.
-
-    Raises:
-        InputError: another image tower.
+        (N, F) float32 each: those of `describe_pixels`; "patches" (of a ViT): mean and spread of the first projection;
+        "layer 0", ...: of each of `layers_to_read`, or of a ResNet's stem and stages, mean and spread over the places
+        and (of a ViT above the first) the class token; and "embedding", of length 1.
     """
-    visual = clip.visual
-    if not isinstance(visual, VisionTransformer):
-        raise InputError("A head needs a CLIP with a ViT image tower; this one has a ResNet.")
     found = describe_pixels(levels.float() / 255 if levels.dtype == torch.uint8 else levels.float())
     pixels = normalise(levels, preprocess, dtype=clip.dtype)
+    visual = clip.visual
+    layers, embedding = _read_vit(visual, pixels) if isinstance(visual, VisionTransformer) else _read(visual, pixels)
+    return {**found, **layers, "embedding": F.normalize(embedding.float(), dim=-1)}
+
+
+def _read_vit(visual: VisionTransformer, pixels: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+    """The layers' features by name, and the tower's output."""
     patches = visual.conv1(pixels).flatten(2).transpose(1, 2)  # (N, L, D)
-    found["patches"] = torch.cat(_mean_and_spread(patches), dim=1)
+    found = {"patches": torch.cat(_mean_and_spread(patches), dim=1)}
     x = torch.cat([visual.class_embedding.expand(len(patches), 1, -1), patches], dim=1) + visual.positional_embedding
     x = visual.ln_pre(x)
     depth = len(visual.transformer.blocks)
@@ -69,8 +73,17 @@ def describe(clip: Clip, levels: Tensor, preprocess: Preprocess) -> dict[str, Te
         if number in layers_to_read(depth):
             parts = [*_mean_and_spread(x[:, 1:]), *([x[:, 0].float()] if number else [])]
             found[f"layer {number}"] = torch.cat(parts, dim=1)
-    embedding = (visual.ln_post(x[:, 0]) @ visual.proj).float()
-    return {**found, "embedding": F.normalize(embedding, dim=-1)}
+    return found, visual.ln_post(x[:, 0]) @ visual.proj
+
+
+def _read(visual: ModifiedResNet, pixels: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+    """As `_read_vit`, of the stem and the stages."""
+    x = visual.stem(pixels)
+    found = {"layer 0": torch.cat(_mean_and_spread(x.flatten(2).transpose(1, 2)), dim=1)}
+    for number, stage in enumerate(visual.stages, start=1):
+        x = stage(x)
+        found[f"layer {number}"] = torch.cat(_mean_and_spread(x.flatten(2).transpose(1, 2)), dim=1)
+    return found, visual.attnpool(x)
 
 
 def _mean_and_spread(tokens: Tensor) -> list[Tensor]:
@@ -110,16 +123,25 @@ class TasteHead:
         self._linear = tuple(weights.linear)
 
     @classmethod
-    def from_tensors(cls, reads: Mapping[str, Sequence[str]], tensors: Mapping[str, Tensor]) -> TasteHead:
+    def from_tensors(
+        cls, reads: Mapping[str, Sequence[str]], tensors: Mapping[str, Tensor], features: int = FEATURES
+    ) -> TasteHead:
         """From a file's tensors, whose names begin with `PREFIX`.
 
         Args:
             reads: as `reads` gives them.
             tensors: as `to_tensors` gives them.
+            features: the version of `describe` that it was trained on.
 
         Raises:
-            InputError: one is missing.
+            InputError: a tensor is missing, or its features are not computed here.
         """
+        if not OLDEST <= features <= FEATURES:
+            way_out = "Update this project" if features > FEATURES else "Train it again from the same choices"
+            raise InputError(
+                f"The classifier's head reads features of version {features}; this version of the project computes "
+                f"{OLDEST} to {FEATURES}. {way_out}."
+            )
         mine = {name.removeprefix(PREFIX): tensor for name, tensor in tensors.items()}
         terms: dict[str, dict[str, tuple[Sequence[str], list[Tensor]]]] = {"prompted": {}, "waves": {}}
         try:

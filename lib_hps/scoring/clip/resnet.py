@@ -91,14 +91,24 @@ class ModifiedResNet(nn.Module):
         self.layer1, self.layer2, self.layer3, self.layer4 = built
         self.attnpool = AttentionPool(config.grid, width * 32, config.heads, embed_dim)
 
-    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-        """(N, 3, S, S) -> (N, embed_dim)."""
+    @property
+    def stages(self) -> list[nn.Sequential]:
+        """The four groups of blocks, from the input to the output."""
+        return [self.layer1, self.layer2, self.layer3, self.layer4]
+
+    def stem(self, pixels: torch.Tensor) -> torch.Tensor:
+        """What enters the first stage: (N, 3, S, S) -> (N, width, S/4, S/4)."""
         x = F.relu(self.bn1(self.conv1(pixels)), inplace=True)
         x = F.relu(self.bn2(self.conv2(x)), inplace=True)
         x = F.relu(self.bn3(self.conv3(x)), inplace=True)
-        x = F.avg_pool2d(x, 2)  # (N, width, S/4, S/4)
-        x = self.layer4(self.layer3(self.layer2(self.layer1(x))))  # (N, 32 width, S/32, S/32)
-        return self.attnpool(x)
+        return F.avg_pool2d(x, 2)
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        """(N, 3, S, S) -> (N, embed_dim)."""
+        x = self.stem(pixels)
+        for stage in self.stages:
+            x = stage(x)
+        return self.attnpool(x)  # of (N, 32 width, S/32, S/32)
 
     @torch.no_grad()
     def init_weights(self) -> None:

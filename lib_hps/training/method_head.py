@@ -1,67 +1,36 @@
-"""The two ways to train a classifier: a light head on frozen features, or the last blocks of both towers."""
+"""A classifier as a light head on frozen features: computed once, kept on disk, fitted in seconds."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import closing
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from lib_hps.errors import InputError
 from lib_hps.scoring.clip.head import FEATURES, describe
-from lib_hps.training.choice_model import ChoiceModel
-from lib_hps.training.choice_task import ChoiceInputs, ChoiceTask, TrainingChoice, top_1_accuracy
-from lib_hps.training.engine import train
-from lib_hps.training.engine_config import EngineConfig
+from lib_hps.training.choice_task import TrainingChoice, top_1_accuracy
 from lib_hps.training.feature_cache import FeatureCache
-from lib_hps.training.feature_reader import FeatureReader
+from lib_hps.training.feature_reader import FeatureReader, fill_under_a_bar
 from lib_hps.training.head_answers import answers
 from lib_hps.training.head_fit import FOLDS, Fitted, Table, fit_head
+from lib_hps.training.logs import TrainingLog
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
+    from tqdm import tqdm
 
     from lib_hps.training.scorer_base import Base
     from lib_hps.training.scorer_config import ScorerConfig
     from lib_hps.training.scorer_training import Trained
-
-Tensors = dict[str, torch.Tensor]
-
-
-def _check_vit(base: Base) -> None:
-    if not isinstance(base.clip.config.vision.layers, int):
-        raise InputError(f"{base.name} has a ResNet for an image tower; only CLIPs with a ViT can be trained.")
-
-
-def _filled(
-    reader: FeatureReader | ChoiceInputs,
-    paths: Iterable[Path],
-    accelerator: Accelerator,
-    take: Callable[[Path, torch.Tensor], None] | None = None,
-) -> dict[Path, str]:
-    """Read all pictures, under a progress bar in the first process."""
-    from tqdm import tqdm
-
-    every = sorted(set(paths))
-    is_quiet = None if accelerator.is_main_process else True
-    with tqdm(total=len(every), unit="picture", desc="reading", disable=is_quiet) as bar:
-        return reader.fill(
-            every,
-            rank=accelerator.process_index,
-            world=accelerator.num_processes,
-            wait=accelerator.wait_for_everyone,
-            take=take,
-            progress=bar.update,
-        )
 
 
 class HeadMethod:
     """Features of pixels and layers, computed once and kept on disk, and a convex fit in the first process."""
 
     def __init__(self, base: Base, config: ScorerConfig, accelerator: Accelerator, cache: Path | None) -> None:
-        _check_vit(base)
         self._base, self._config, self._accelerator = base, config, accelerator
         self._clip = base.clip.to(accelerator.device)
         kept = FeatureCache(cache, f"head {FEATURES} {base.digest}") if cache else None
@@ -71,7 +40,7 @@ class HeadMethod:
 
     def fill(self, paths: Iterable[Path]) -> dict[Path, str]:
         """Compute what is not kept yet; the pictures that cannot be read, with the reason."""
-        return _filled(self._reader, paths, self._accelerator, take=self._described.__setitem__)
+        return fill_under_a_bar(self._reader, paths, self._accelerator, take=self._described.__setitem__)
 
     def _groups(self, levels: torch.Tensor) -> dict[str, int]:
         with torch.inference_mode():
@@ -83,33 +52,41 @@ class HeadMethod:
             described = describe(self._clip, levels.to(self._accelerator.device), self._base.preprocess)
         return torch.cat(list(described.values()), dim=1).cpu().half()
 
-    def train(self, result: Trained, run: Path) -> tuple[Tensors, dict[str, Any]]:
+    def train(self, result: Trained, run: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
         """The classifier's tensors, and what its card says of them."""
         from tqdm import tqdm
 
         choices = [*result.train, *result.validation]
         result.train, result.validation = choices, []  # cross-validation needs no other
         sizes = [len(choices) // part for part in (8, 4, 2) if len(choices) // part >= 12 and result.test]
-        with tqdm(total=1 + len(sizes), unit="fit", desc="fitting", disable=None) as bar:
-            fitted = self._fit(choices)
-            bar.update()
-            order = torch.randperm(len(choices), generator=torch.Generator().manual_seed(self._config.seed))
+        order = torch.randperm(len(choices), generator=torch.Generator().manual_seed(self._config.seed)).tolist()
+        log = TrainingLog(run if self._accelerator.is_main_process else None)
+        log.resume(0)  # a fit that was killed is done again; the features, which take longer, are kept
+        with closing(log), tqdm(total=1 + len(sizes), unit="fit", desc="fitting", disable=None) as bar:
+            fitted = self._fit(choices, log, bar)
             for size in sizes:
-                part = self._fit([choices[i] for i in order[:size].tolist()])
+                part = self._fit([choices[i] for i in order[:size]], log, bar)
                 result.curve.append((size, self._accuracy(part, result.test)))
-                bar.update()
-        if result.test:
-            result.curve.append((len(choices), self._accuracy(fitted, result.test)))
+            if result.test:
+                result.curve.append((len(choices), self._accuracy(fitted, result.test)))
+            for learned, top_1 in result.curve:
+                log.note("test", int(learned), {"top-1": top_1})
         strongest = sorted(fitted.blocks, key=lambda name: -fitted.blocks[name])[:4]
         result.notes.append(
             f"Cross-validated loss {fitted.loss:.4f}, of the start model {fitted.start_loss:.4f}; the head reads "
             f"{'mostly ' + ', '.join(strongest) if strongest else 'nothing new'}."
         )
         tensors = {**self._clip.cpu().state_dict(), **fitted.head.to_tensors()}
-        return tensors, {"head": {"reads": fitted.head.reads, "blocks": fitted.blocks}}
+        return tensors, {"head": {"features": FEATURES, "reads": fitted.head.reads, "blocks": fitted.blocks}}
 
-    def _fit(self, choices: Sequence[TrainingChoice]) -> Fitted:
+    def _fit(self, choices: Sequence[TrainingChoice], log: TrainingLog, bar: tqdm[Any]) -> Fitted:
         """Every (picture, prompt) is one example, however often it was shown."""
+        step = count(1)
+
+        def note(figures: dict[str, float]) -> None:
+            log.note(f"fit of {len(choices)} choices", next(step), figures)
+            bar.set_postfix({name: f"{value:.4f}" for name, value in figures.items() if name == "loss"})
+
         numbers: dict[tuple[Path, str], int] = {}
         places = [[numbers.setdefault((i, c.prompt), len(numbers)) for i in c.images] for c in choices]
         known = answers([choice.ranking for choice in choices], places, self._config.loss)
@@ -117,7 +94,9 @@ class HeadMethod:
         folds = torch.tensor([prompts[choice.prompt] % FOLDS for choice in choices])
         if len(prompts) < FOLDS:  # too few to leave one out: choices instead of prompts
             folds = torch.arange(len(choices)) % FOLDS
-        return fit_head(self._table(list(numbers)), known, folds)
+        fitted = fit_head(self._table(list(numbers)), known, folds, note)
+        bar.update()
+        return fitted
 
     def _table(self, examples: Sequence[tuple[Path, str]]) -> Table:
         texts = self._texts({prompt for _, prompt in examples})
@@ -140,48 +119,3 @@ class HeadMethod:
         with torch.inference_mode():
             scores = fitted.head(table.described, table.texts, self._scale())
         return top_1_accuracy(scores, [choice.ranking for choice in choices])
-
-
-class BlocksMethod:
-    """The last blocks of both towers on the engine; what lies below is computed once and kept on disk."""
-
-    def __init__(self, base: Base, config: ScorerConfig, accelerator: Accelerator, cache: Path | None) -> None:
-        self._config, self._accelerator = config, accelerator
-        clip = base.clip.to(accelerator.device)
-        self._model = ChoiceModel(clip, image_blocks=config.image_blocks, text_blocks=config.text_blocks)
-        name = f"blocks {self._model.image_cut} {base.digest}"
-        has_frozen = self._model.image_cut > 0 or not config.image_blocks
-        kept = FeatureCache(cache, name) if cache and has_frozen else None
-        self._inputs = ChoiceInputs(self._model, base.pixels, base.tokens(), kept)
-
-    def fill(self, paths: Iterable[Path]) -> dict[Path, str]:
-        """See `FeatureReader.fill`."""
-        return _filled(self._inputs, paths, self._accelerator)
-
-    def train(self, result: Trained, run: Path) -> tuple[Tensors, dict[str, Any]]:
-        """The classifier's tensors, and what its card says of them."""
-        config = self._config
-        epoch = math.ceil(len(result.train) / config.batch)
-        steps = max(1, round(epoch * config.epochs))
-        every = max(1, min(epoch, steps // 8)) if result.validation else 0
-        engine = EngineConfig(
-            steps=steps,
-            batch=config.batch,
-            micro_batch=config.micro_batch,
-            lr=config.lr,
-            weight_decay=config.weight_decay,
-            warmup=min(config.warmup, steps // 2),
-            schedule="cosine",
-            precision=config.precision,
-            seed=config.seed,
-            save_every=max(1, min(epoch, 200)),
-            eval_every=every,
-            patience=config.patience,
-        )
-        task = ChoiceTask(self._model, self._inputs, result.train, result.validation, loss=config.loss)
-        done = train(task, engine, run, accelerator=self._accelerator)
-        result.curve = [(each["step"], each["top-1"]) for each in done.history]
-        result.curve_over = "steps"
-        result.notes.append(f"{done.step} steps, the weights of step {done.best_step or done.step} were kept.")
-        blocks = {"image_blocks": config.image_blocks, "text_blocks": config.text_blocks, "step": done.best_step}
-        return dict(self._model.clip.cpu().state_dict()), blocks
