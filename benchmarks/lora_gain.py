@@ -40,8 +40,8 @@ SHARED: dict[str, Any] = {
     "sample_every": 0, "sample_cfg": 4.0, "sample_steps": 12,
 }  # fmt: skip
 RUNS: dict[str, dict[str, Any]] = {
-    "hps": {"objective": "hps", "steps": 300, "lr": 5e-4, "ratio": "2:1:1"},
-    "regularisation-only": {"objective": "regularisation-only", "steps": 300, "lr": 5e-4},
+    "hps": {"objective": "hps", "steps": 600, "lr": 1e-3, "ratio": "4:3:1"},
+    "regularisation-only": {"objective": "regularisation-only", "steps": 600, "lr": 1e-3},
     "dpo": {"objective": "dpo", "steps": 300, "lr": 1e-3, "beta": 2000.0},
 }
 
