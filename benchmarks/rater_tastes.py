@@ -15,9 +15,11 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.rater_pictures import Group, Said, Shown
+from lib_hps.ranking import Ranking
 
 NOISE = 0.15
 CANDIDATES = 4
+DRAWS = 6_000  # from which a rater's noise is found
 LIKED_STYLE, DISLIKED_STYLE = "noto", "twemoji"
 
 
@@ -74,14 +76,18 @@ class Pick:
         group: number of the prompt.
         candidates: the pictures shown.
         utilities: of the rater, without the noise.
-        chosen: index of the picture that was picked.
+        ranking: what was answered; here one pick.
     """
 
     group: int
     prompt: str
     candidates: tuple[Shown, ...]
     utilities: tuple[float, ...]
-    chosen: int
+    ranking: Ranking
+
+    def agreement(self, values: Sequence[float]) -> float:
+        """Whether the highest of the values is that of the picked picture, as 0 or 1."""
+        return float(int(np.argmax(values)) in self.ranking.best())
 
 
 class Rater:
@@ -93,6 +99,9 @@ class Rater:
         noise: share of the picks that are not the rater's favourite.
     """
 
+    kind = Pick
+    chance = 1 / CANDIDATES
+
     def __init__(self, taste: str, groups: Sequence[Group], *, noise: float = NOISE) -> None:
         judge = TASTES[taste]
         self._groups = groups
@@ -100,7 +109,7 @@ class Rater:
         self._temperature = self._calibrated(noise)
 
     def picks(self, groups: Sequence[int], count: int, seed: int) -> list[Pick]:
-        """`count` answers about random four pictures of random groups; without a single favourite there is none."""
+        """`count` answers about random four pictures of random groups, in each of which something is preferred."""
         rng = np.random.default_rng(seed)
         found: list[Pick] = []
         while len(found) < count:
@@ -109,22 +118,35 @@ class Rater:
             if places is None:
                 continue
             utilities = np.array([self._utilities[number][place] for place in places])
-            chosen = int(np.argmax(utilities + self._temperature * rng.gumbel(size=len(places))))
+            ranking = self._answer(utilities, rng)
             group = self._groups[number]
             shown = tuple(group.pictures[place] for place in places)
-            found.append(Pick(number, group.wanted.prompt, shown, tuple(utilities.tolist()), chosen))
+            if ranking.edges:
+                found.append(self.kind(number, group.wanted.prompt, shown, tuple(utilities.tolist()), ranking))
         return found
+
+    def _answer(self, utilities: np.ndarray, rng: np.random.Generator) -> Ranking:
+        chosen = int(np.argmax(utilities + self._temperature * rng.gumbel(size=len(utilities))))
+        return Ranking.pick(chosen, len(utilities))
+
+    def _is_worth_asking(self, utilities: Sequence[float]) -> bool:
+        """Whether there is a single favourite."""
+        highest, second = sorted(utilities, reverse=True)[:2]
+        return highest > second
 
     def _drawn(self, number: int, rng: np.random.Generator) -> list[int] | None:
         places = rng.permutation(len(self._utilities[number]))[:CANDIDATES].tolist()
-        values = sorted((self._utilities[number][place] for place in places), reverse=True)
-        return places if values[0] > values[1] else None
+        return places if self._is_worth_asking([self._utilities[number][place] for place in places]) else None
+
+    def _shown(self, draws: int, rng: np.random.Generator) -> np.ndarray:
+        """(at most draws, candidates): utilities of what might be shown."""
+        drawn = [(n, self._drawn(n, rng)) for n in rng.integers(len(self._groups), size=draws)]
+        return np.array([[self._utilities[n][p] for p in places] for n, places in drawn if places is not None])
 
     def _calibrated(self, noise: float) -> float:
         """The Gumbel temperature at which so many picks miss the favourite (by bisection on the same noises)."""
         rng = np.random.default_rng(0)
-        draws = [(n, self._drawn(n, rng)) for n in rng.integers(len(self._groups), size=6000)]
-        values = np.array([[self._utilities[n][p] for p in places] for n, places in draws if places is not None])
+        values = self._shown(DRAWS, rng)
         gumbel = rng.gumbel(size=values.shape)
         low, high = 0.0, 100.0 * float(values.std())
         for _ in range(60):

@@ -22,11 +22,14 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.rater_orders import OrderingRater
 from benchmarks.rater_pictures import Group, read
 from benchmarks.rater_tastes import TASTES, Pick, Rater
+from lib_hps.training.scorer_config import Method
 
 BASE, PLAIN, OTHER = "tiny-hps", "plain", "tiny-holdout"
 SIZES = (50, 200, 1000)
+RATERS: Mapping[str, type[Rater]] = {"picks": Rater, "orders": OrderingRater}
 TEST_PICKS = 2_000
 LEARNED = 0.75  # of the prompts
 RESAMPLES = 2_000
@@ -42,10 +45,14 @@ class Job:
     source: str
     taste: str
     plain: Path | None = None
+    answers: str = "picks"
+    method: Method = "head"
+    sizes: Sequence[int] = SIZES
 
     @property
     def name(self) -> str:
-        return f"{self.source}, {self.taste}"
+        more = [word for word, usual in ((self.answers, "picks"), (self.method, "head")) if word != usual]
+        return ", ".join([self.source, self.taste, *more])
 
 
 def scored(scorer: str, groups: Sequence[Group], numbers: Sequence[int]) -> Scores:
@@ -59,9 +66,9 @@ def scored(scorer: str, groups: Sequence[Group], numbers: Sequence[int]) -> Scor
 
 
 def share_of_ceiling(picks: Sequence[Pick], scores: Scores) -> Share:
-    """Top-1 accuracy over that of the rater's own utility; the interval is a bootstrap over prompts."""
-    right = np.array([int(np.argmax([scores[p.group, c.file] for c in p.candidates])) == p.chosen for p in picks])
-    ideal = np.array([int(np.argmax(p.utilities)) == p.chosen for p in picks])
+    """Agreement with the answers over that of the rater's own utility; the interval is a bootstrap over prompts."""
+    right = np.array([p.agreement([scores[p.group, c.file] for c in p.candidates]) for p in picks])
+    ideal = np.array([p.agreement(p.utilities) for p in picks])
     prompts, group = np.unique([pick.group for pick in picks], return_inverse=True)
     sums = np.stack([np.bincount(group, values, len(prompts)) for values in (right, ideal)])  # (2, prompts)
     drawn = np.random.default_rng(0).integers(len(prompts), size=(RESAMPLES, len(prompts)))
@@ -70,44 +77,42 @@ def share_of_ceiling(picks: Sequence[Pick], scores: Scores) -> Share:
     return float(right.sum() / ideal.sum()), float(low), float(high)
 
 
-def trained(picks: Sequence[Pick], images: Path, work: Path) -> Path:
+def trained(picks: Sequence[Pick], job: Job, work: Path) -> str:
     """The classifier that `hps train-scorer` makes of these picks."""
     from lib_hps.training.scorer_config import ScorerConfig
     from lib_hps.training.scorer_training import train_scorer
 
-    rows = [
-        {
-            "id": number,
-            "prompt": pick.prompt,
-            "file_path": [str(shown.file.relative_to(images)) for shown in pick.candidates],
-            "human_preference": pick.chosen,
-        }
-        for number, pick in enumerate(picks)
-    ]
-    data, out = work / "preference_train.json", work / "taste.safetensors"
-    data.write_text(json.dumps(rows), encoding="utf-8")
-    config = ScorerConfig(
-        base=BASE, method="head", validation_share=0.0, test_share=0.0, device="cpu", layout="align_sd", images=images
-    )
+    images = job.folder / job.source
+    rows = []
+    for number, pick in enumerate(picks):
+        files = [str(shown.file.relative_to(images)) for shown in pick.candidates]
+        rows.append({"id": number, "prompt": pick.prompt, "file_path": files, "edges": pick.ranking.edges})
+    data, out = work / "choices.jsonl", work / "taste.safetensors"
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    validation = 0.0 if job.method == "head" else 0.1  # the head has its own cross-validation
+    places = {"device": "cpu", "images": images}
+    config = ScorerConfig(base=BASE, method=job.method, validation_share=validation, test_share=0.0, **places)
     train_scorer(data, out, work / "run", config)
-    return out
+    return str(out)
 
 
 def measure(job: Job, outcome: dict[str, Any], keep: Path) -> None:
     """Fill in what is missing of a job's outcome."""
     groups = read(job.folder, job.source)
     cut = int(len(groups) * LEARNED)
-    rater = Rater(job.taste, groups)
+    rater = RATERS[job.answers](job.taste, groups)
     picks, test = rater.picks(range(cut), max(SIZES), 1), rater.picks(range(cut, len(groups)), TEST_PICKS, 2)
     found = outcome.setdefault(job.name, {"prompts": cut, "unseen": len(groups) - cut})
-    found["ceiling"] = float(np.mean([int(np.argmax(p.utilities)) == p.chosen for p in test]))
-    found["chance"] = 1 / len(test[0].candidates) / found["ceiling"]
+    found["ceiling"] = float(np.mean([p.agreement(p.utilities) for p in test]))
+    found["chance"] = rater.chance / found["ceiling"]
+    if isinstance(rater, OrderingRater):
+        found["errors by gap"] = rater.curve()
     known = {BASE: BASE, OTHER: OTHER} | ({PLAIN: str(job.plain)} if job.plain else {})
-    for name in (*known, *map(str, SIZES)):
+    for name in (*known, *map(str, job.sizes)):
         if name in found:
             continue
         with TemporaryDirectory(prefix="hps-") as folder:
-            scorer = known.get(name) or str(trained(picks[: int(name)], job.folder / job.source, Path(folder)))
+            scorer = known.get(name) or trained(picks[: int(name)], job, Path(folder))
             found[name] = share_of_ceiling(test, scored(scorer, groups, range(cut, len(groups))))
         print(job.name, name, *(f"{100 * value:.1f}" for value in found[name]), flush=True)
         keep.write_text(json.dumps({"digest": outcome["digest"], job.name: found}, indent=1), encoding="utf-8")
@@ -168,16 +173,22 @@ def main() -> None:
     parser.add_argument("--plot", type=Path)
     parser.add_argument("--source", choices=("tiny-sd", "emoji"), action="append")
     parser.add_argument("--taste", choices=list(TASTES), action="append")
+    parser.add_argument("--answers", choices=list(RATERS), default="picks", help="of the raters (see their modules)")
+    parser.add_argument("--method", choices=("head", "lora", "blocks"), default="head", help="of hps train-scorer")
+    parser.add_argument("--sizes", type=int, nargs="+", choices=SIZES, default=SIZES, help="choices to learn from")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     digest = load_base(BASE).digest
     whole: dict[str, Any] = {}
     for source in arguments.source or ("tiny-sd", "emoji"):
         for taste in arguments.taste or TASTES:
-            keep = arguments.out / f"{source}-{taste.replace(' ', '-')}.json"
+            job = Job(
+                arguments.folder, source, taste, arguments.plain, arguments.answers, arguments.method, arguments.sizes
+            )
+            keep = arguments.out / f"{job.name.replace(', ', '-').replace(' ', '-')}.json"
             outcome = json.loads(keep.read_text(encoding="utf-8")) if keep.exists() else {}
             outcome = outcome if outcome.get("digest") == digest else {"digest": digest}
-            measure(Job(arguments.folder, source, taste, arguments.plain), outcome, keep)
+            measure(job, outcome, keep)
             whole |= {name: found for name, found in outcome.items() if name != "digest"}
     print(table(whole))
     if arguments.plot:

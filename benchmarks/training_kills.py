@@ -1,6 +1,6 @@
 """`hps train-scorer` killed by SIGKILL at random steps, again and again: is the outcome the same to the bit?
 
-python -m benchmarks.training_kills --kills 20
+python -m benchmarks.training_kills --kills 20 --method blocks
 """
 
 from __future__ import annotations
@@ -16,19 +16,21 @@ sys.path.append(str(Path(__file__).parents[1] / "tests" / "core"))
 from scorer_runs import Runs, lines
 from warm_choices import record_warm_choices
 
-STEPS = ("--method", "blocks", "--epochs", "20", "--batch", "4", "--lr", "0.001", "--patience", "0")
+STEPS = ("--epochs", "20", "--batch", "4", "--lr", "0.001", "--patience", "0")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--method", choices=("blocks", "lora", "head"), default="blocks")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
+    settings = ("--method", arguments.method, *STEPS)
     chance = random.Random(arguments.seed)
     with TemporaryDirectory(prefix="hps-") as name:
         folder = Path(name)
         (folder / "made").mkdir()
-        runs = Runs(record_warm_choices(folder / "made", folder / "choices", 40), folder, STEPS)
+        runs = Runs(record_warm_choices(folder / "made", folder / "choices", 40), folder, settings)
         whole = runs.finish("whole")
         log, steps = runs.run("killed") / "log.jsonl", lines(runs.run("whole") / "log.jsonl")
         wanted = sorted(chance.randrange(1, steps - 1) for _ in range(arguments.kills))
