@@ -125,6 +125,8 @@ class LatentStore:
     ) -> None:
         self._vae, self._cache, self._crops = vae, cache, crops
         self._is_bf16 = is_bf16 and cache is None
+        if self._is_bf16:
+            vae.to(memory_format=torch.channels_last)  # its convolutions are then twice as fast in bfloat16 on a CPU
         self._shape = {"resolution": resolution, "step": step, "are_kept": has_buckets}
         self._known: dict[Path, _Known] = {}
 
