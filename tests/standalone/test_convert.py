@@ -55,6 +55,28 @@ def test_a_round_trip_keeps_the_change_whatever_the_alpha(layout, tmp_path):
         assert torch.allclose(before[key].delta((8, 8)), after[key].delta((8, 8)), atol=1e-6)
 
 
+@pytest.mark.parametrize("layout", ["diffusers", "peft"])
+def test_a_round_trip_of_sdxls_names_goes_by_diffusers_paths(layout, tmp_path):
+    paths = {
+        "lora_unet_input_blocks_4_1_transformer_blocks_1_attn2_to_k": "unet.down_blocks.1.attentions.0.",
+        "lora_unet_output_blocks_2_1_transformer_blocks_9_attn1_to_v": "unet.up_blocks.0.attentions.2.",
+        "lora_te1_text_model_encoder_layers_0_self_attn_q_proj": "text_encoder.text_model.encoder.layers.0.",
+        "lora_te2_text_model_encoder_layers_31_self_attn_v_proj": "text_encoder_2.text_model.encoder.layers.31.",
+    }
+    start = {f"{name}.lora_down.weight": torch.randn(4, 8) for name in paths}
+    start |= {f"{name}.lora_up.weight": torch.randn(8, 4) for name in paths}
+    start |= {f"{name}.alpha": torch.tensor(2.0) for name in paths}
+    first, second, third = (tmp_path / f"{step}.safetensors" for step in range(3))
+    save_file(start, first)
+    assert main(["convert", str(first), str(second), "--to", layout, "--sdxl"]) == 0
+    between = load_file(second)
+    assert all(sum(path in key for key in between) == 2 for path in paths.values())
+    assert main(["convert", str(second), str(third), "--sdxl"]) == 0
+    before, after = read_lora(first).pairs, read_lora(third).pairs
+    assert before.keys() == after.keys()
+    assert all(torch.allclose(before[key].delta((8, 8)), after[key].delta((8, 8)), atol=1e-6) for key in before)
+
+
 def test_missing_and_unknown_keys_are_refused_by_name(published, tmp_path, capsys):
     key = next(iter(published))
     for label, change, words in [
