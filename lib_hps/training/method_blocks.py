@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from lib_hps.training.scorer_config import ScorerConfig
     from lib_hps.training.scorer_training import Trained
 
-_RATES = {"blocks": 1e-4, "lora": 1e-3}
+_RATES = {"blocks": 1e-4, "lora": 0.01}
+_EPOCHS = {"blocks": 4.0, "lora": 16.0}
 
 
 class BlocksMethod:
@@ -57,13 +58,14 @@ class BlocksMethod:
         """The classifier's tensors, and what its card says of them."""
         config = self._config
         epoch = math.ceil(len(result.train) / config.batch)
-        steps = max(1, round(epoch * config.epochs))
+        method = "lora" if self._rank else "blocks"
+        steps = max(1, round(epoch * (config.epochs or _EPOCHS[method])))
         every = max(1, min(epoch, steps // 8)) if result.validation else 0
         engine = EngineConfig(
             steps=steps,
             batch=config.batch,
             micro_batch=config.micro_batch,
-            lr=config.lr or _RATES["lora" if self._rank else "blocks"],
+            lr=config.lr or _RATES[method],
             weight_decay=config.weight_decay,
             warmup=min(config.warmup, steps // 2),
             schedule="cosine",

@@ -38,10 +38,12 @@ class ScorerConfig:
     image_blocks: int = field(default=2, metadata=_("blocks, lora: last image blocks that are trained"))
     text_blocks: int = field(default=1, metadata=_("blocks, lora: last text blocks that are trained"))
     rank: int = field(default=4, metadata=_("lora: of what is added to each weight of the attention"))
-    epochs: float = field(default=4.0, metadata=_("blocks, lora: how often every choice is seen"))
+    epochs: float | None = field(
+        default=None, metadata=_("how often every choice is seen; else 4 (blocks) or 16 (lora)")
+    )
     batch: int = field(default=16, metadata=_("blocks, lora: choices in a step"))
     micro_batch: int | None = field(default=None, metadata=_("blocks, lora: choices at once"))
-    lr: float | None = field(default=None, metadata=_("peak learning rate of AdamW; else 1e-4 (blocks) or 1e-3 (lora)"))
+    lr: float | None = field(default=None, metadata=_("peak learning rate of AdamW; else 1e-4 (blocks) or 0.01 (lora)"))
     weight_decay: float = field(default=1e-3, metadata=_("blocks, lora: of AdamW"))
     warmup: int = field(default=20, metadata=_("blocks, lora: steps of warm-up"))
     patience: int = field(default=5, metadata=_("blocks, lora: evaluations without gain before the end; 0: never"))
@@ -58,5 +60,5 @@ class ScorerConfig:
                 raise InputError(f"{name} is {getattr(self, name)!r}; give 0 or more, below 0.5.")
         if self.rank < 1:
             raise InputError(f"rank is {self.rank!r}; give a whole number from 1.")
-        if not self.epochs > 0:
+        if self.epochs is not None and not self.epochs > 0:
             raise InputError(f"epochs is {self.epochs!r}; give a number above 0.")
