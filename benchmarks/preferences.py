@@ -15,7 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-STEPS = ("read align_sd", "read choices", "statistics", "split (which part)", "check rows")
+STEPS = ("read align_sd", "read choices", "statistics", "split (which part)", "split (written)", "check rows")
 
 
 def generate(folder: Path, count: int) -> None:
@@ -42,7 +42,7 @@ def step(name: str, folder: Path) -> int:
     from lib_hps.preferences.checking import check_records
     from lib_hps.preferences.reading import read_records
     from lib_hps.preferences.records import Record
-    from lib_hps.preferences.splitting import part_of
+    from lib_hps.preferences.splitting import part_of, split_records
     from lib_hps.preferences.statistics import statistics_of
 
     if name == "read align_sd":
@@ -53,6 +53,9 @@ def step(name: str, folder: Path) -> int:
     if name == "split (which part)":
         shares = {"train": 0.9, "test": 0.1}
         return sum(bool(part_of(one, shares, 0)) for one in found if isinstance(one, Record))
+    if name == "split (written)":
+        shares = {"train": 0.9, "test": 0.1}
+        return sum(split_records(folder.parent / "parts", found, shares, seed=0, report=print).values())
     if name == "check rows":
         found = check_records(found, opens_pictures=False)
     return sum(isinstance(one, Record) for one in found)
