@@ -16,6 +16,7 @@ from safetensors.torch import load_file  # noqa: E402
 from scorer_runs import Runs, lines  # noqa: E402
 from warm_choices import record_warm_choices  # noqa: E402
 
+pytestmark = pytest.mark.timeout(900)  # each starts many programs, and the machine may be busy
 BLOCKS = ("--method", "blocks", "--epochs", "6", "--lr", "0.001", "--batch", "4")
 
 
