@@ -46,7 +46,9 @@ def server(tmp_path: Path) -> Iterator[Server]:
         server.stop()
 
 
-def test_a_session_by_clicks_and_keys_survives_a_killed_server_and_its_picture_is_drawn_again(server: Server) -> None:
+def test_a_session_by_clicks_and_keys_survives_a_killed_server_and_its_picture_is_drawn_again(
+    server: Server, webui: WebUI
+) -> None:
     with opened(server.webui.url, width=1280, height=900) as page:
         page.fill(count=1, size=2, seed=11, prompt="blue cat face, noto style")
         board = Board(server.webui, page)
@@ -94,13 +96,20 @@ def test_a_session_by_clicks_and_keys_survives_a_killed_server_and_its_picture_i
         check_the_paste_arrow(page, board, file)
         check_png_info(page, board, file)
         assert page.errors == []
+    with opened(webui.url) as page:  # another WebUI, which never heard of the session
+        paste_and_draw(page, Board(webui, page), file)
+        assert page.errors == []
 
 
 def check_the_paste_arrow(page: Page, board: Board, file: Path) -> None:
     """The infotext in the prompt and the arrow below Generate: script, mode and recipe, and the same file again."""
-    text = read_infotext(file)
     page.raw.reload()
     board.wait_for_round(4)
+    paste_and_draw(page, board, file)
+
+
+def paste_and_draw(page: Page, board: Board, file: Path) -> None:
+    text = read_infotext(file)
     page.text("#txt2img_prompt", text)
     page.raw.locator("#txt2img_tools #paste").click()
     expect(page.raw.locator(f"{board.script}_recipe textarea")).to_be_visible()
