@@ -9,6 +9,7 @@
   const PATIENCE_MS = 20000; // for the host to begin after the click, or to put the last result on the page
   const WIRED_MS = 1000; // between two questions whether the page's events are wired
   const RETRY_MS = 3000; // after a board that could not be loaded
+  const PASTES = 3; // behind a reload; gradio drops an event whose page does not answer in time
   const USER_MS = 150; // a focus that moves so soon after a key or a click was moved by the user
   const TABS = ["txt2img", "img2img"];
 
@@ -251,7 +252,10 @@
     const text = form.prompt().value;
     await wired(form);
     if (form.prompt().value !== text || form.read("session") === id || form.isRunning()) return;
-    if (await takeOver(baseUrl(), form, id)) await until(() => form.read("session") === id);
+    for (let pastes = 0; pastes < PASTES && form.read("session") !== id; pastes++) {
+      if (!(await takeOver(baseUrl(), form, id))) return;
+      await until(() => form.read("session") === id);
+    }
   }
 
   onUiLoaded(() => {

@@ -84,3 +84,26 @@ def test_a_reload_of_the_page_and_of_the_ui_bring_the_board_back_and_another_tab
     other.node.locator(f".hps-session:has(a[href*='{id}']) .hps-session-open").click()
     other.wait_for_round(3)
     assert other.order == ""
+
+
+LOSES_THE_FIRST_PASTE = """
+window.isLost = false;
+addEventListener("click", (event) => {
+  if (window.isLost || !event.target.closest?.("#paste")) return;
+  window.isLost = true;
+  event.stopImmediatePropagation();
+}, true);
+"""
+
+
+def test_a_paste_that_gets_lost_behind_a_reload_is_repeated(webui: WebUI, page: Page) -> None:
+    page.fill(count=1, size=2, seed=11)
+    board = Board(webui, page)
+    board.choose()
+    id = board.start(count=2)
+    page.raw.add_init_script(LOSES_THE_FIRST_PASTE)
+    page.settle()
+    page.raw.reload()
+    board.wait_for_round(1, 2)
+    assert board.session == id
+    assert page.raw.evaluate("window.isLost")

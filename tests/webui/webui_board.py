@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
 from webui_page import Page, sync_api
 from webui_runs import saved_files
 from webui_server import WebUI
@@ -94,14 +95,14 @@ class Board:
         dialog.get_by_role("button", name="Finish", exact=True).click()
         self.node.locator(".hps-final").first.wait_for()
         self.wait_until_idle()
-        (file,) = saved_files(self.webui) - before
+        (file,) = (f for f in saved_files(self.webui) - before if size_of(f) == (width, height))
         return file
 
     def wait_until_idle(self) -> None:
         """The WebUI itself is done, and the result is on the page."""
         self.raw.locator(f"#{self.tab}_interrupt").wait_for(state="hidden")
         self.raw.locator(f"#{self.tab}_interrupting").wait_for(state="hidden")
-        self.raw.wait_for_timeout(700)
+        self.page.settle()
 
     def generate(self) -> Path:
         """Press Generate for one picture; gives the file that the WebUI saved."""
@@ -111,6 +112,11 @@ class Board:
         self.wait_until_idle()
         (file,) = saved_files(self.webui) - before
         return file
+
+
+def size_of(file: Path) -> tuple[int, int]:
+    with Image.open(file) as image:
+        return image.size
 
 
 def until(is_so: Any, *, patience_s: float = 120.0) -> None:
