@@ -103,6 +103,7 @@ def place_settings(data: Path) -> None:
         "return_mask": False, "return_mask_composite": False, "save_mask": False, "hps_scorer": "tiny-hps",
         "hps_score_every_image": False, "hps_draw_score": False, "hps_file_suffix": False,
         "eta_noise_seed_delta": 0, "randn_source": "GPU", "show_progress_type": "Approx NN",
+        "img2img_color_correction": False, "save_images_before_color_correction": False,
     }  # fmt: skip
     (data / "config.json").write_text(json.dumps(saved))
     (data / "styles.csv").write_text('name,prompt,negative_prompt\nNoto,"{prompt}, noto style",dark\n')
