@@ -9,13 +9,10 @@ from typing import Protocol
 import numpy as np
 from PIL import Image
 
-from benchmarks.rater_tastes import sharpness, warmth
+from benchmarks.rater_tastes import CANDIDATES, NOISE, gumbel_width, pixels_of, sharpness, warmth
 
-NOISE = 0.15  # share of a person's picks that are not their favourite
-TASTES: dict[str, Callable[..., float]] = {
-    "warm colours": warmth,
-    "sharpness": sharpness,
-}  # that need the picture alone
+TASTES: dict[str, Callable[..., float]] = {"warm colours": warmth, "sharpness": sharpness}
+"""Those that need the picture alone."""
 Picture = Path | Image.Image
 
 
@@ -32,22 +29,11 @@ class Taste:
         self._utility = TASTES[name]
 
     def score(self, images: Sequence[Picture], prompts: str | Sequence[str]) -> np.ndarray:
-        return np.array([self._utility(_pixels(image), None, None) for image in images])
+        return np.array([self._utility(pixels_of(image), None, None) for image in images])
 
 
-def temperature(groups: Sequence[np.ndarray], *, noise: float = NOISE) -> float:
-    """The width of Gumbel noise with which that share of picks of four in a group miss the favourite."""
+def temperature(groups: Sequence[np.ndarray]) -> float:
+    """The width of Gumbel noise with which a share of `NOISE` of a group's picks miss the favourite."""
     chance = np.random.default_rng(0)
-    shown = np.array([chance.permutation(groups[n])[:4] for n in chance.integers(len(groups), size=6000)])
-    gumbel = chance.gumbel(size=shown.shape)
-    low, high = 0.0, 100.0 * float(shown.std())
-    for _ in range(60):
-        middle = (low + high) / 2
-        missed = float(((shown + middle * gumbel).argmax(axis=1) != shown.argmax(axis=1)).mean())
-        low, high = (middle, high) if missed < noise else (low, middle)
-    return low
-
-
-def _pixels(image: Picture) -> np.ndarray:
-    opened = image if isinstance(image, Image.Image) else Image.open(image)
-    return np.asarray(opened.convert("RGB"), dtype=np.float64)
+    shown = np.array([chance.permutation(groups[n])[:CANDIDATES] for n in chance.integers(len(groups), size=6000)])
+    return gumbel_width(shown, NOISE, chance)

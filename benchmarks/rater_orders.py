@@ -20,7 +20,7 @@ from itertools import combinations, pairwise
 import numpy as np
 
 from benchmarks.rater_pictures import Group
-from benchmarks.rater_tastes import DRAWS, Pick, Rater
+from benchmarks.rater_tastes import DRAWS, Pick, Rater, width_for
 from lib_hps.ranking import Ranking
 
 CONTRADICTIONS = 0.173
@@ -72,13 +72,12 @@ class OrderingRater(Rater):
         rng = np.random.default_rng(0)
         values = self._shown(DRAWS, rng)
         errors = rng.normal(size=values.shape)
-        low, high = 0.0, 100.0 * float(values.std())
-        for _ in range(60):
-            middle = (low + high) / 2
-            gaps, seeming = _gaps(values), _gaps(values + middle * errors)
-            contradicted = float((gaps * seeming < 0)[gaps != 0].mean())
-            low, high = (middle, high) if contradicted < noise else (low, middle)
-        return low
+        gaps = _gaps(values)
+
+        def contradicted(width: float) -> float:
+            return float((gaps * _gaps(values + width * errors) < 0)[gaps != 0].mean())
+
+        return width_for(contradicted, noise, 100 * float(values.std()))
 
     def _tie_width(self) -> float:
         """The width at which so many pairs are tied."""
@@ -86,12 +85,12 @@ class OrderingRater(Rater):
         values = self._shown(DRAWS // 4, rng)
         seeming = values + self._temperature * rng.normal(size=values.shape)
         pairs = values.shape[1] * (values.shape[1] - 1) / 2
-        low, high = 0.0, float(seeming.std())
-        for _ in range(30):
-            self._width = (low + high) / 2
-            tied = 1 - np.mean([len(self._order(row).edges) for row in seeming]) / pairs
-            low, high = (self._width, high) if tied < TIES else (low, self._width)
-        return low
+
+        def tied(width: float) -> float:
+            self._width = width
+            return float(1 - np.mean([len(self._order(row).edges) for row in seeming]) / pairs)
+
+        return width_for(tied, TIES, float(seeming.std()), rounds=30)
 
     def curve(self) -> list[tuple[float, float]]:
         """As `CONTRADICTED`, of this rater: where utilities are few numbers, there are fewer tenths."""

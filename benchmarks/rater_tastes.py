@@ -105,7 +105,7 @@ class Rater:
     def __init__(self, taste: str, groups: Sequence[Group], *, noise: float = NOISE) -> None:
         judge = TASTES[taste]
         self._groups = groups
-        self._utilities = [[judge(_pixels(shown.file), shown.said, g.wanted) for shown in g.pictures] for g in groups]
+        self._utilities = [[judge(pixels_of(shown.file), shown.said, g.wanted) for shown in g.pictures] for g in groups]
         self._temperature = self._calibrated(noise)
 
     def picks(self, groups: Sequence[int], count: int, seed: int) -> list[Pick]:
@@ -144,17 +144,31 @@ class Rater:
         return np.array([[self._utilities[n][p] for p in places] for n, places in drawn if places is not None])
 
     def _calibrated(self, noise: float) -> float:
-        """The Gumbel temperature at which so many picks miss the favourite (by bisection on the same noises)."""
+        """The Gumbel temperature at which so many picks miss the favourite."""
         rng = np.random.default_rng(0)
-        values = self._shown(DRAWS, rng)
-        gumbel = rng.gumbel(size=values.shape)
-        low, high = 0.0, 100.0 * float(values.std())
-        for _ in range(60):
-            middle = (low + high) / 2
-            missed = float(((values + middle * gumbel).argmax(axis=1) != values.argmax(axis=1)).mean())
-            low, high = (middle, high) if missed < noise else (low, middle)
-        return low
+        return gumbel_width(self._shown(DRAWS, rng), noise, rng)
 
 
-def _pixels(file: Path) -> np.ndarray:
-    return np.asarray(Image.open(file).convert("RGB"), dtype=np.float64)
+def gumbel_width(values: np.ndarray, noise: float, rng: np.random.Generator) -> float:
+    """The width of Gumbel noise on utilities (N, candidates) at which that share of the picks miss the favourite."""
+    gumbel = rng.gumbel(size=values.shape)
+
+    def missed(width: float) -> float:
+        return float(((values + width * gumbel).argmax(axis=1) != values.argmax(axis=1)).mean())
+
+    return width_for(missed, noise, 100 * float(values.std()))
+
+
+def width_for(share: Callable[[float], float], wanted: float, most: float, *, rounds: int = 60) -> float:
+    """Where between 0 and `most` a share that grows with the width is `wanted`, by bisection."""
+    low, high = 0.0, most
+    for _ in range(rounds):
+        middle = (low + high) / 2
+        low, high = (middle, high) if share(middle) < wanted else (low, middle)
+    return low
+
+
+def pixels_of(picture: Path | Image.Image) -> np.ndarray:
+    """(H, W, 3) levels."""
+    image = picture if isinstance(picture, Image.Image) else Image.open(picture)
+    return np.asarray(image.convert("RGB"), dtype=np.float64)

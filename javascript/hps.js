@@ -9,7 +9,7 @@
   const PATIENCE_MS = 20000; // for the host to begin after the click, or to put the last result on the page
   const WIRED_MS = 1000; // between two questions whether the page's events are wired
   const RETRY_MS = 3000; // after a board that could not be loaded
-  const PASTES = 3; // behind a reload; gradio drops an event whose page does not answer in time
+  const PASTES = 3; // behind a reload, as long as nothing comes of it
   const USER_MS = 150; // a focus that moves so soon after a key or a click was moved by the user
   const TABS = ["txt2img", "img2img"];
 
@@ -107,17 +107,17 @@
     };
   }
 
-  /** Fill the form with a session's settings, by way of the WebUI's own paste button; says whether that was pressed. */
+  /** Fill the form with a session's settings, by way of the WebUI's own paste button; gives what was put into the prompt for it. */
   async function takeOver(base, form, id) {
     const response = await fetch(`${base}/sessions/${id}/form`);
-    if (!response.ok) return false;
+    if (!response.ok) return null;
     const { infotext } = await response.json();
     const prompt = form.prompt();
     prompt.value = infotext;
     updateInput(prompt);
     await wait(50);
     form.paste();
-    return true;
+    return infotext;
   }
 
   const baseUrl = () => new URL("../..", new URL(BOARD, document.baseURI)).href.replace(/\/$/, "");
@@ -252,9 +252,12 @@
     const text = form.prompt().value;
     await wired(form);
     if (form.prompt().value !== text || form.read("session") === id || form.isRunning()) return;
-    for (let pastes = 0; pastes < PASTES && form.read("session") !== id; pastes++) {
-      if (!(await takeOver(baseUrl(), form, id))) return;
-      await until(() => form.read("session") === id);
+    let pasted = await takeOver(baseUrl(), form, id);
+    if (pasted === null) return; // there is no such session any more
+    const isDone = () => form.read("session") === id;
+    for (let pastes = 1; !(await until(isDone)) && pastes < PASTES; pastes++) {
+      if (form.prompt().value !== pasted || form.isRunning()) return; // the user went on
+      pasted = await takeOver(baseUrl(), form, id);
     }
   }
 

@@ -58,9 +58,8 @@ def load_with_head(path: Path, device: torch.device, dtype: torch.dtype, head: M
         config = ClipConfig.from_json(metadata.get(CONFIG_KEY, ""))
         mine = {name: tensors.pop(name) for name in list(tensors) if name.startswith(PREFIX)}
         reads = {str(name): list(groups) for name, groups in head["reads"].items()}
-        taste = TasteHead.from_tensors(
-            reads, mine, int(head.get("features", OLDEST))
-        )  # the first files did not note it
+        features = int(head.get("features", OLDEST))  # the first files did not note it
+        taste = TasteHead.from_tensors(reads, mine, features)
     except (InputError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise WeightsError(f"{path}: {error}") from error
     clip: Any = clip_from_tensors(
