@@ -13,7 +13,7 @@ import torch
 from lib_hps.errors import InputError
 
 if TYPE_CHECKING:
-    from lib_hps.training.lora.base_task import LoraTask
+    from lib_hps.training.lora.base_task import Example, LoraTask
     from lib_hps.training.lora.config import LoraSettings
 
 _CPU_CELLS = 4096  # latent cells at once on a CPU: one picture of 512 px
@@ -83,11 +83,16 @@ def _first_guess(task: LoraTask, share: int, device: torch.device) -> int:
     return max(1, min(share, _CPU_CELLS * 64 // (width * height)))
 
 
-def _timed(task: LoraTask, micro: int, device: torch.device, autocast: Callable[[], object]) -> tuple[float, int]:
+def largest_batch(task: LoraTask, micro: int) -> Example:
+    """A part of a step, of the largest shape there is."""
     shapes = task.shapes
     largest = max(range(len(shapes)), key=lambda index: shapes[index][0] * shapes[index][1])
     generator = torch.Generator().manual_seed(0)
-    batch = task.collate([task.load(largest, generator) for _ in range(micro)])
+    return task.collate([task.load(largest, generator) for _ in range(micro)])
+
+
+def _timed(task: LoraTask, micro: int, device: torch.device, autocast: Callable[[], object]) -> tuple[float, int]:
+    batch = largest_batch(task, micro)
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     seconds = 0.0

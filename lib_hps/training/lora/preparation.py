@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lib_hps.errors import InputError
+from lib_hps.training.lora.compiling import CompiledBlocks
 from lib_hps.training.lora.config import LoraSettings
 from lib_hps.training.lora.examples import TrainingPair, TrainingPicture, kept_out, mixed, read_manifest, read_pairs
 from lib_hps.training.lora.job import Job
@@ -27,6 +29,7 @@ class Preparation:
     Attributes:
         base: with the adapter in it.
         adapter: that is trained.
+        compiled: what of the base's UNet is.
         samples: to draw with the model as it is.
         task: of the engine.
         resolution: side of the square bucket.
@@ -58,6 +61,7 @@ class Preparation:
         pictures = [p for p in pictures if p.file not in self.left_out]
         pairs = [p for p in pairs if p.winner not in self.left_out and p.loser not in self.left_out]
         self.adapter = self._adapted()
+        self.compiled = CompiledBlocks(self.base.unet if settings.compile else None)
         self.samples = self._judges(pictures, pairs)
         self.task = self._task(pictures, pairs)
 
@@ -163,21 +167,18 @@ class Preparation:
             self._say(f"Samples of {len(self._prompts)} prompts that are not trained on; {', '.join(names)}.")
         return Samples(self.base.pipeline(), self.adapter, plan, scorers, self._job.folder)
 
+    def _sampled(self) -> dict[str, float]:
+        with self.compiled.off():
+            return self.samples()
+
     def _task(self, pictures: Sequence[TrainingPicture], pairs: Sequence[TrainingPair]) -> DenoisingTask | DpoTask:
         from lib_hps.training.lora.base_task import Knobs
         from lib_hps.training.lora.task import DenoisingTask, DpoTask
 
         settings = self._settings
-        knobs = Knobs(
-            caption_dropout=settings.caption_dropout,
-            noise_offset=settings.noise_offset,
-            min_snr=settings.min_snr,
-            max_norm=settings.max_norm,
-            crops=settings.crops,
-            beta=settings.beta,
-        )
+        knobs = Knobs(**{each.name: getattr(settings, each.name) for each in fields(Knobs)})
         parts = (self.base, self.adapter, self._store, self._captions, knobs)
-        more = {"has_text": settings.text_encoder, "judge": self.samples if self._prompts else None}
+        more = {"has_text": settings.text_encoder, "judge": self._sampled if self._prompts else None}
         task: DenoisingTask | DpoTask
         if settings.objective == "dpo":
             self.trained_on = len({file for pair in pairs for file in (pair.winner, pair.loser)})
@@ -192,6 +193,4 @@ class Preparation:
             task = DenoisingTask(epoch, *parts, **more)
         if not task.count:
             raise InputError(f"{self._job.manifest}: no usable example is left.")
-        if settings.compile:
-            self.base.unet.compile()
         return task

@@ -15,9 +15,11 @@ from lib_hps.training.lora.job import Job
 
 if TYPE_CHECKING:
     import torch
+    from accelerate import Accelerator
 
     from lib_hps.training.engine_config import Precision
     from lib_hps.training.engine_task import Result
+    from lib_hps.training.lora.estimate import Estimate
     from lib_hps.training.lora.preparation import Preparation
 
 log = logging.getLogger(__name__)
@@ -54,7 +56,6 @@ def train_lora(job: Job, settings: LoraSettings, *, say: Callable[[str], None] =
 
     from lib_hps.scoring.device import resolve_device
     from lib_hps.training.engine import train
-    from lib_hps.training.lora.estimate import probe
     from lib_hps.training.lora.preparation import Preparation
 
     started = time.time()
@@ -64,13 +65,33 @@ def train_lora(job: Job, settings: LoraSettings, *, say: Callable[[str], None] =
     tell = say if accelerator.is_main_process else (lambda words: None)
     check_continuation(job, settings, accelerator)
     run = Preparation(job, settings, accelerator, precision, tell)
-    estimate = probe(run.task, settings, world=accelerator.num_processes, autocast=accelerator.autocast)
+    estimate = _probed(run, settings, accelerator, tell)
     tell(f"{run.examples} on {accelerator.device}, {precision}, {accelerator.num_processes} process(es).")
     tell(estimate.words(settings.steps))
     result = train(run.task, settings.engine(precision, estimate.micro_batch), job.folder, accelerator=accelerator)
     distance = _write(run, job, settings, result, started) if accelerator.is_main_process else 0.0
     accelerator.wait_for_everyone()
     return Finished(job.out if accelerator.is_main_process else None, result, run.left_out, distance)
+
+
+def _probed(
+    run: Preparation, settings: LoraSettings, accelerator: Accelerator, tell: Callable[[str], None]
+) -> Estimate:
+    """What a step takes; compiled blocks are compiled and checked here."""
+    from lib_hps.training.lora.compiling import explained
+    from lib_hps.training.lora.estimate import largest_batch, probe
+
+    def measured() -> Estimate:
+        return probe(run.task, settings, world=accelerator.num_processes, autocast=accelerator.autocast)
+
+    if not run.compiled:
+        return measured()
+    tell("Compiling the UNet's blocks: a minute or more, at every start.")
+    with explained():
+        estimate = measured()
+        batch = largest_batch(run.task, estimate.micro_batch)
+        run.compiled.check(run.task, run.adapter, batch, accelerator.autocast)
+    return estimate
 
 
 def _write(run: Preparation, job: Job, settings: LoraSettings, result: Result, started: float) -> float:
@@ -91,9 +112,10 @@ def _write(run: Preparation, job: Job, settings: LoraSettings, result: Result, s
     names = LoraNames.of(base.unet, is_sdxl=base.family == "sdxl")
     details = output.metadata(job.out.stem, settings, base, facts, run.resolution)
     content = output.packed(output.kohya_tensors(run.adapter.pairs(), names), details)
-    with run.adapter.off():
-        distance = output.check(content, base, pipeline, run.samples.prompts[0])
-    output.write(job.out, content, output.card(settings, base, facts), run.samples.preview())
+    with run.compiled.off():
+        with run.adapter.off():
+            distance = output.check(content, base, pipeline, run.samples.prompts[0])
+        output.write(job.out, content, output.card(settings, base, facts), run.samples.preview())
     return distance
 
 
