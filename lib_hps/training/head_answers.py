@@ -32,6 +32,18 @@ class Answers:
         keep = choices[self.choice]
         return Answers(*(part[keep] for part in (self.examples, self.mask, self.target, self.weight, self.choice)))
 
+    def wins(self, count: int) -> torch.Tensor:
+        """Of each of `count` examples how often it was among the best of a row, (count,)."""
+        won = (self.target * self.weight[:, None]).flatten()
+        return torch.zeros(count).index_add(0, self.examples.flatten(), won)
+
+    def folds(self, folds: torch.Tensor, count: int) -> torch.Tensor:
+        """Of each of `count` examples the fold of its choices, (count,), of those of all choices (C,)."""
+        of_rows = folds[self.choice][:, None].expand_as(self.examples)
+        found = torch.zeros(count, dtype=folds.dtype)
+        found[self.examples[self.mask]] = of_rows[self.mask]
+        return found
+
     def losses(self, scores: torch.Tensor) -> torch.Tensor:
         """Of each choice (C,), in the order of their numbers, of scores (examples,)."""
         rows = scores[self.examples].masked_fill(~self.mask, -torch.inf)

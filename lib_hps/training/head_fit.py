@@ -16,21 +16,13 @@ from torch import Tensor
 
 from lib_hps.scoring.clip.head import TasteHead
 from lib_hps.training.head_answers import Answers
-from lib_hps.training.head_basis import Basis
+from lib_hps.training.head_basis import make_blocks
+from lib_hps.training.head_blocks import Block, Table, head_of
 
 FOLDS = 3
 _ROUNDS = 10  # of the variances
 _MOST = 600  # choices by which variances are found and families judged
 _FADED = 2e-3  # of the largest variance: below, a block is gone
-
-
-@dataclass(frozen=True)
-class Table:
-    """All examples: groups of `describe` (N, F), prompts (N, E), and exp(logit_scale) * cosine (N,)."""
-
-    described: Mapping[str, Tensor]
-    texts: Tensor
-    cosine: Tensor
 
 
 @dataclass(frozen=True)
@@ -63,22 +55,22 @@ def fit_head(table: Table, known: Answers, folds: Tensor, note: Note = lambda _:
         note: for each round of the variances "loss" (of the choices that it looks at) and "blocks" that are left, for
             each family judged the "held-out loss" without it, for each of Newton's last steps "loss" of all.
     """
-    basis = Basis(table.described, table.texts)
-    problem = _Problem(basis, table, note)
+    blocks = make_blocks(table, known.wins(len(table.texts)), known.folds(folds, len(table.texts)))
+    problem = _Problem(blocks, table, note)
     few = known if len(folds) <= _MOST else known.of(_first(len(folds), _MOST))
     variances = problem.likeliest(few)
     nothing = torch.cat([variances[:1], torch.zeros(len(variances) - 1)])
     start, start_hits = problem.held_out(few, folds, nothing)
     note({"held-out loss of the start model": float(start.mean())})
-    variances, losses, hits = _without_idle_families(problem, few, folds, variances, basis)
+    variances, losses, hits = _without_idle_families(problem, few, folds, variances, blocks)
     gain = start - losses
     # no more than chance may give, or surer but not oftener right: the start model stays as it is
     if gain.mean() <= gain.std() / len(gain) ** 0.5 or hits < start_hits:
         variances, losses = nothing, start
     weights = problem.solve(known, variances, note=note)
-    blocks = {name: float(v) for name, v in zip(basis.blocks, variances[1:], strict=True) if v > 0}
-    head = TasteHead(basis.head(weights[0] / problem.spread, weights[1:].split(problem.sizes)))
-    return Fitted(head, blocks, float(known.loss(table.cosine)), float(losses.mean()))
+    left = {name: float(v) for name, v in zip(blocks, variances[1:], strict=True) if v > 0}
+    head = TasteHead(head_of(blocks, weights[0] / problem.spread, weights[1:].split(problem.sizes)))
+    return Fitted(head, left, float(known.loss(table.cosine)), float(losses.mean()))
 
 
 def _first(count: int, most: int) -> Tensor:
@@ -88,13 +80,13 @@ def _first(count: int, most: int) -> Tensor:
 
 
 def _without_idle_families(
-    problem: _Problem, known: Answers, folds: Tensor, variances: Tensor, basis: Basis
+    problem: _Problem, known: Answers, folds: Tensor, variances: Tensor, blocks: Mapping[str, Block]
 ) -> tuple[Tensor, Tensor, float]:
     """One family after the other is dropped where the loss falls without it."""
-    family = ["start", *basis.blocks.values()]
+    family = ["start", *(block.family for block in blocks.values())]
     losses, hits = problem.held_out(known, folds, variances)
     problem.note({"held-out loss": float(losses.mean())})
-    for gone in ("embedding", "towers", "waves", "prompt", "pixels"):
+    for gone in ("embedding", "towers", "waves", "words", "naming", "prompt", "pixels"):
         kept = variances * torch.tensor([float(name != gone) for name in family])
         if not torch.equal(kept, variances):
             without, hits_without = problem.held_out(known, folds, kept)
@@ -110,9 +102,9 @@ class _Problem:
     The first block is the start model's score alone, over its own spread, with a prior mean that keeps it as it is.
     """
 
-    def __init__(self, basis: Basis, table: Table, note: Note) -> None:
+    def __init__(self, blocks: Mapping[str, Block], table: Table, note: Note) -> None:
         self.note = note
-        columns = basis.columns(table.described, table.texts)
+        columns = [block.columns for block in blocks.values()]
         self.sizes = [each.shape[1] for each in columns]
         self.spread = table.cosine.std().clamp_min(1e-6)
         self._x = torch.cat([(table.cosine / self.spread)[:, None], *columns], dim=1)  # (N, D)
@@ -147,7 +139,8 @@ class _Problem:
                 1, self._block[kept], torch.stack([weights[kept].square(), 1 - uncertain])
             )
             new = variances * (sums[0] / variances.clamp_min(1e-9) / sums[1].clamp_min(1e-6)).clamp(1e-3, 1e3)
-            new[0] = variances[0]
+            single = sums.new_tensor([True, *(size == 1 for size in self.sizes)], dtype=torch.bool)
+            new[single] = variances[single]  # one weight says nothing of a spread
             new[1:][new[1:] < _FADED * new[1:].max()] = 0
             change = (new.clamp_min(1e-9) / variances.clamp_min(1e-9)).log()[new > 0].abs().max()
             variances = new

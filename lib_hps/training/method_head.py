@@ -15,7 +15,8 @@ from lib_hps.training.choice_task import TrainingChoice, top_1_accuracy
 from lib_hps.training.feature_cache import FeatureCache
 from lib_hps.training.feature_reader import FeatureReader, fill_under_a_bar
 from lib_hps.training.head_answers import answers
-from lib_hps.training.head_fit import FOLDS, Fitted, Table, fit_head
+from lib_hps.training.head_blocks import Table
+from lib_hps.training.head_fit import FOLDS, Fitted, fit_head
 from lib_hps.training.logs import TrainingLog
 
 if TYPE_CHECKING:
@@ -103,7 +104,8 @@ class HeadMethod:
         rows = torch.stack([self._described[image] for image, _ in examples]).float()
         described = dict(zip(self._sizes, rows.split(list(self._sizes.values()), dim=1), strict=True))
         read = torch.stack([texts[prompt] for _, prompt in examples])
-        return Table(described, read, (described["embedding"] * read).sum(dim=1) * self._scale())
+        cosine = (described["embedding"] * read).sum(dim=1) * self._scale()
+        return Table(described, [prompt for _, prompt in examples], read, cosine, self._scale())
 
     def _scale(self) -> torch.Tensor:
         return self._clip.logit_scale.detach().float().exp().cpu()

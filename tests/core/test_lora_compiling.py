@@ -69,12 +69,13 @@ def test_compiled_blocks_learn_what_the_unet_itself_learns(job):
 
 
 @needs_compiler
-def test_compiled_blocks_give_the_same_gradients(job):
+@pytest.mark.parametrize("count", [1, 2])  # of one example torch 2.13 got wrong gradients, without an error
+def test_compiled_blocks_give_the_same_gradients(job, count):
     run = prepared(job("one"), compile=True)
     generator = torch.Generator().manual_seed(0)
     for parameter in run.adapter.parameters():
         parameter.data = 0.05 * torch.randn(parameter.shape, generator=generator)
-    batch = largest_batch(run.task, 2)
+    batch = largest_batch(run.task, count)
     with run.compiled.off():
         wanted = _gradients(run.task, run.adapter, batch, run._accelerator.autocast)
     found = _gradients(run.task, run.adapter, batch, run._accelerator.autocast)

@@ -2,8 +2,9 @@
 
 CLIP's own embedding was taught to name things; warmth, sharpness or a drawing style are plain in the pixels and in
 the layers below it, and mostly gone at its end. The head adds to exp(logit_scale) * cosine, of groups of features
-(`describe`): linear terms, products with the prompt's embedding, and waves, which are cosines of random mixtures
-(Rahimi and Recht 2007) and stand for whatever is not linear. Shapes: N batch, F of a group, E embedding, R rank.
+(`describe`): linear terms, products with the prompt's embedding, waves, which are cosines of random mixtures (Rahimi
+and Recht 2007) and stand for whatever is not linear, and how much better the prompt fits than others (`naming`).
+Shapes: N batch, F of a group, E embedding, R rank.
 """
 
 from __future__ import annotations
@@ -27,10 +28,10 @@ if TYPE_CHECKING:
     from lib_hps.scoring.images import Preprocess
 
 PREFIX = "hps_head."
-FEATURES = 3
+FEATURES = 4
 """Version of what `describe` gives: changes with it, so that kept features are computed again."""
 OLDEST = 2
-"""A head that was trained on this version's groups finds them unchanged today (3 added "shape")."""
+"""A head trained on this version's groups finds them unchanged today (3 added "shape", 4 "tones" and "shades")."""
 _MOST_LAYERS = 6
 
 
@@ -100,12 +101,27 @@ class HeadWeights:
         prompted: by name: groups whose features x stand one behind the other, then (sum of F, R), (R,), (E, R), (R,):
             the sum of (x @ a + b) * (prompt @ c + d).
         waves: by name: groups, then (sum of F, R), (R,), (R,): cos(x @ a + b) @ weights.
+        naming: weight () of `naming`, and the bank of prompts (M, E) that it asks about.
     """
 
     cosine: Tensor
     linear: Mapping[str, Tensor] = field(default_factory=dict)
     prompted: Mapping[str, tuple[Sequence[str], Sequence[Tensor]]] = field(default_factory=dict)
     waves: Mapping[str, tuple[Sequence[str], Sequence[Tensor]]] = field(default_factory=dict)
+    naming: tuple[Tensor, Tensor] | None = None
+
+
+def naming(cosine: Tensor, logit_scale: Tensor, embedding: Tensor, bank: Tensor) -> Tensor:
+    """How much likelier a picture's own prompt is than others: CLIP's logit less the log-sum-exp over a bank, (N,).
+
+    What makes a picture score high whatever is asked for cancels.
+
+    Args:
+        cosine: exp(logit_scale) * cosine with the own prompt, (N,).
+        logit_scale: its exponential, ().
+        embedding, bank: of the pictures (N, E) and of other prompts (M, E), of length 1.
+    """
+    return cosine - (logit_scale * embedding @ bank.T).logsumexp(dim=1)
 
 
 class TasteHead:
@@ -113,6 +129,8 @@ class TasteHead:
 
     def __init__(self, weights: HeadWeights) -> None:
         tensors = {"cosine": weights.cosine}
+        if weights.naming:
+            tensors["naming"], tensors["bank"] = weights.naming
         tensors |= {f"linear.{group}": each for group, each in weights.linear.items()}
         self._reads: dict[str, tuple[str, ...]] = {}
         for kind, terms in (("prompted", weights.prompted), ("waves", weights.waves)):
@@ -150,7 +168,8 @@ class TasteHead:
                 count = 4 if kind == "prompted" else 3
                 terms[kind][name] = (tuple(groups), [mine[f"{term}.{place}"] for place in range(count)])
             linear = {name[7:]: tensor for name, tensor in mine.items() if name.startswith("linear.")}
-            return cls(HeadWeights(mine["cosine"], linear, **terms))
+            bank = (mine["naming"], mine["bank"]) if "naming" in mine else None
+            return cls(HeadWeights(mine["cosine"], linear, **terms, naming=bank))
         except KeyError as error:
             raise InputError(f"The classifier's head lacks {error.args[0]!r}. Train or export it again.") from error
 
@@ -166,7 +185,10 @@ class TasteHead:
     def __call__(self, described: Mapping[str, Tensor], texts: Tensor, logit_scale: Tensor) -> Tensor:
         """Groups of `describe`, unit text features (N, E), exp(logit_scale) -> scores (N,), in nats."""
         mine = self._tensors = {name: tensor.to(texts.device) for name, tensor in self._tensors.items()}
-        scores = mine["cosine"] * logit_scale * (described["embedding"] * texts).sum(dim=-1)  # (N,)
+        cosine = logit_scale * (described["embedding"] * texts).sum(dim=-1)  # (N,)
+        scores = mine["cosine"] * cosine
+        if "naming" in mine:
+            scores = scores + mine["naming"] * naming(cosine, logit_scale, described["embedding"], mine["bank"])
         for group in self._linear:
             scores = scores + described[group] @ mine[f"linear.{group}"]
         for term, groups in self._reads.items():

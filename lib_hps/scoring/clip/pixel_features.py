@@ -1,10 +1,10 @@
 """What a classifier's head reads off the pixels themselves: colours, edges, texture, and where the figure lies.
 
 CLIP's towers were taught to name things; how colours mix, how sharp edges are and how flat surfaces look is plain in
-the pixels. These are the usual descriptors of picture quality and style: colour moments and histograms (Datta et al.
-2006), band-pass energies and their spread at three scales (Simoncelli 1997), uniform local binary patterns (Ojala et
-al. 2002), gradients along and across the radius, and the layout and moment invariants (Hu 1962) of the figure, which
-is whatever differs from the colour of the border. Shapes: N batch, S side.
+the pixels. These are the usual descriptors of picture quality and style: colours (`colour_features`), band-pass
+energies and their spread at three scales (Simoncelli 1997), uniform local binary patterns (Ojala et al. 2002),
+gradients along and across the radius, and the layout and moment invariants (Hu 1962) of the figure, which is whatever
+differs from the colour of the border, and its shape (`shape_features`). Shapes: N batch, S side.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lib_hps.scoring.clip.shape_features import describe_shape, from_ground
+from lib_hps.scoring.clip.colour_features import describe_colours
+from lib_hps.scoring.clip.shape_features import describe_shape, soft_figure
 
 _SCALES = 3
-_PALETTE = 7  # levels of red, green and blue
 _RINGS = (0.0, 0.35, 0.6, 0.8, 1.0, 2.0)  # radii, the frame's edge at 1
 _EDGES = (0.0, 0.002, 0.005, 0.01, 0.02, 0.04, 0.07, 0.12, 0.2, 0.35, 0.6, 9.0)  # of a gradient's length, levels / 255
 _GRID = 16
@@ -33,13 +33,12 @@ def describe_pixels(levels: Tensor) -> dict[str, Tensor]:
         levels: (N, 3, S, S) float32 in 0..1, red, green, blue.
 
     Returns:
-        "colours" (N, 42), "palette" (N, 343), "edges" (N, 63), "texture" (N, 72), "rings" (N, 30), "figure" (N, 51),
-        "shape" (N, 24).
+        Those of `describe_colours`, "edges" (N, 63), "texture" (N, 72), "rings" (N, 30), "figure" (N, 51) and "shape"
+        (N, 24).
     """
     scales = list(_scales(levels.mean(dim=1)))
     return {
-        "colours": _colours(levels),
-        "palette": _palette(levels),
+        **describe_colours(levels),
         "edges": torch.cat([part for grey in scales for part in (_edge_lengths(grey), _patterns(grey))], dim=1),
         "texture": torch.cat([_texture(grey) for grey in scales], dim=1),
         "rings": torch.cat([_rings(grey) for grey in scales], dim=1),
@@ -57,36 +56,6 @@ def _scales(grey: Tensor) -> Iterator[Tensor]:
 def _gradient(grey: Tensor) -> tuple[Tensor, Tensor]:
     """Central differences to the right and down, each (N, S - 2, S - 2)."""
     return (grey[:, 1:-1, 2:] - grey[:, 1:-1, :-2]) / 2, (grey[:, 2:, 1:-1] - grey[:, :-2, 1:-1]) / 2
-
-
-def _soft_histogram(values: Tensor, low: float, high: float, bins: int) -> Tensor:
-    """Square roots of triangular bins, (N, bins), of values (N, ...)."""
-    centres = torch.linspace(low, high, bins, device=values.device)
-    width = (high - low) / (bins - 1)
-    shares = [(1 - (values.flatten(1) - centre).abs() / width).clamp_min(0).mean(dim=1) for centre in centres]
-    return torch.stack(shares, dim=1).sqrt()
-
-
-def _colours(levels: Tensor) -> Tensor:
-    """Means, spreads and histograms of light, red against blue, green against both, and saturation."""
-    red, green, blue = levels.unbind(dim=1)
-    opponents = torch.stack([levels.mean(dim=1), (red - blue) / 2, (2 * green - red - blue) / 4], dim=1)  # (N, 3, S, S)
-    saturation = levels.amax(dim=1) - levels.amin(dim=1)
-    moments = [opponents.mean(dim=(2, 3)), opponents.std(dim=(2, 3))]
-    moments += [saturation.mean(dim=(1, 2))[:, None], saturation.std(dim=(1, 2))[:, None]]
-    ranges = ((0.0, 1.0), (-0.4, 0.4), (-0.27, 0.27))
-    histograms = [_soft_histogram(opponents[:, i], low, high, 9) for i, (low, high) in enumerate(ranges)]
-    return torch.cat([*moments, *histograms, _soft_histogram(saturation, 0.0, 0.8, 7)], dim=1)
-
-
-def _palette(levels: Tensor) -> Tensor:
-    """Square roots of the shares of 7 x 7 x 7 colours."""
-    cell = (levels * _PALETTE).clamp(0, _PALETTE - 1e-4).long()
-    index = ((cell[:, 0] * _PALETTE + cell[:, 1]) * _PALETTE + cell[:, 2]).flatten(1)  # (N, S * S)
-    counts = levels.new_zeros(len(levels), _PALETTE**3).scatter_add_(
-        1, index, torch.ones_like(index, dtype=torch.float)
-    )
-    return (counts / index.shape[1]).sqrt()
 
 
 def _edge_lengths(grey: Tensor) -> Tensor:
@@ -142,7 +111,7 @@ def _rings(grey: Tensor) -> Tensor:
 
 def _figure(levels: Tensor) -> Tensor:
     """Where the figure lies: its share of places that mirroring maps onto each other, its size, place and moments."""
-    figure = 1 - torch.exp(-from_ground(levels) / 0.055)  # (N, S, S), 0 where it is the ground
+    figure = soft_figure(levels)
     cells = F.adaptive_avg_pool2d(figure[:, None], _GRID).flatten(1)  # (N, 256)
     side = torch.minimum(torch.arange(_GRID), _GRID - 1 - torch.arange(_GRID))
     low, high = torch.minimum(side[:, None], side), torch.maximum(side[:, None], side)

@@ -37,6 +37,11 @@ def from_ground(levels: Tensor) -> Tensor:
     return (levels - ground).abs().amax(dim=1)
 
 
+def soft_figure(levels: Tensor) -> Tensor:
+    """(N, S, S) of (N, 3, S, S): 0 where it is the ground, towards 1 the more it differs."""
+    return 1 - torch.exp(-from_ground(levels) / 0.055)
+
+
 def _find_figure(levels: Tensor) -> Tensor:
     """(N, S, S) in 0..1 of pictures (N, 3, S, S): 0 where the border's colour is, 1 on the figure."""
     return ((from_ground(levels) - _LOW) / (_HIGH - _LOW)).clamp(0, 1)

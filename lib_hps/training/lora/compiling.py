@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from lib_hps.training.lora.base_task import Example, LoraTask
 
 _BLOCKS = ("BasicTransformerBlock", "ResnetBlock2D")
+_VARIANTS = 512
 _LARGEST_DIFFERENCE = 0.5  # of a layer's gradient; bf16's rounding makes up to 0.06 of it on tiny-sd
 
 
@@ -32,8 +33,10 @@ class CompiledBlocks:
     def __init__(self, unet: torch.nn.Module | None) -> None:
         modules = unet.modules() if unet is not None else ()
         self._blocks = [module for module in modules if type(module).__name__ in _BLOCKS]
+        if self._blocks:
+            _allow_variants()
         for block in self._blocks:
-            block.compile()
+            block._compiled_call_impl = _of_contiguous(torch.compile(block._call_impl))
 
     @contextmanager
     def off(self) -> Iterator[None]:
@@ -88,6 +91,27 @@ def explained() -> Iterator[None]:
             f"torch.compile does not work here ({', '.join(first) or type(error).__name__}). It needs a C++ compiler "
             "on a CPU and Triton on a GPU; without them train without compile."
         ) from error
+
+
+def _allow_variants() -> None:
+    """torch runs a function as it is once it has compiled it eight times, and all blocks of a class are one function.
+
+    SD1.5's residual blocks have twelve shapes by themselves. The trainer is a process of its own.
+    """
+    import torch._dynamo.config as limits
+
+    for name in ("cache_size_limit", "accumulated_cache_size_limit"):
+        if hasattr(limits, name):  # torch 2.1 has only the first
+            setattr(limits, name, max(_VARIANTS, getattr(limits, name)))
+
+
+def _of_contiguous(compiled: Callable[..., Any]) -> Callable[..., Any]:
+    """Tokens in one piece: with those of one example, permuted from an image, torch 2.13 (CPU) gets gradients wrong."""
+
+    def call(hidden: torch.Tensor, *more: Any, **named: Any) -> Any:
+        return compiled(hidden.contiguous() if hidden.ndim == 3 else hidden, *more, **named)
+
+    return call
 
 
 def _gradients(task: LoraTask, adapter: Adapter, batch: Example, autocast: Callable[[], object]) -> list[torch.Tensor]:
