@@ -1,9 +1,9 @@
 """What a picture that was drawn shows: read off the picture itself, not off the prompt that it was drawn for.
 
 tiny-sd often draws something else than it was asked for, and a rater cannot like what is not there. So readers that
-were trained apart, on the real emoji alone, say what each picture shows: the concept by the judge of tiny-sd, among the
-prompt's own and 19 others; the style by a small network over the three artists; the background by the border's colour.
-Both networks are trained once and kept beside the emoji.
+were trained apart, on the real emoji alone, say what each picture shows, and how surely: the concept by the judge of
+tiny-sd, among the prompt's own and 19 others; the style by a panel of small networks over the three artists, for one of
+them alone has its whims; the background by the border's colour. All are trained once and kept beside the emoji.
 
     python -m benchmarks.rater_reading FOLDER    # how well they read, and how often tiny-sd drew what it was asked for
 """
@@ -24,7 +24,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import nn
 
-from benchmarks.rater_pictures import STYLES, Said
+from benchmarks.rater_pictures import STYLES, Said, Seen
 from tools.tiny_models.augment import BACKGROUNDS, compose, draw_backgrounds, premultiply
 from tools.tiny_models.emoji import load_emoji
 from tools.tiny_models.judge import Judge, roughen, train_judge
@@ -36,6 +36,10 @@ if TYPE_CHECKING:
 OPTIONS = 20  # names that the judge chooses among
 HELD_OUT = 5  # every fifth emoji is kept from the style reader, to see how well it reads
 BATCH, STEPS = 64, 800
+PANEL, OTHER_PANEL = (
+    (9, 10, 11),
+    (21, 22, 23),
+)  # seeds of the style readers; the second says how far the first is itself
 
 
 class StyleReader(nn.Module):
@@ -57,7 +61,7 @@ class StyleReader(nn.Module):
 
 @dataclass(frozen=True)
 class Readers:
-    """Judge and style reader.
+    """Judge and style readers.
 
     Attributes:
         names: of the emoji, in the judge's order.
@@ -65,9 +69,9 @@ class Readers:
 
     names: Sequence[str]
     judge: Judge
-    style: StyleReader
+    panel: Sequence[StyleReader]
 
-    def said(self, files: Sequence[Path], wanted: Said, seed: int) -> list[Said]:
+    def seen(self, files: Sequence[Path], wanted: Said, seed: int) -> list[Seen]:
         """What pictures of 64 px show to somebody who was told the prompt."""
         pictures = np.stack([np.asarray(Image.open(file).convert("RGB")) for file in files])  # (N, 64, 64, 3)
         images = torch.from_numpy(pictures).movedim(-1, 1).float() / 127.5 - 1
@@ -76,10 +80,18 @@ class Readers:
         row_of = {name: row for row, name in enumerate(self.names)}
         with torch.no_grad():
             concepts = self.judge(images.to(device())).float().cpu()[:, [row_of[name] for name in options]]
-            styles = self.style(images.to(device())).float().cpu()
-        named, drawn = concepts.argmax(dim=1).tolist(), styles.argmax(dim=1).tolist()
-        grounds = [background_of(picture) for picture in pictures]
-        return [Said(options[n], STYLES[s], g) for n, s, g in zip(named, drawn, grounds, strict=True)]
+        surely = concepts.softmax(dim=1)[:, 0].tolist()
+        styles = self.styles(images).tolist()
+        return [
+            Seen(concept, dict(zip(STYLES, style, strict=True)), background_of(picture))
+            for concept, style, picture in zip(surely, styles, pictures, strict=True)
+        ]
+
+    @torch.no_grad()
+    def styles(self, images: torch.Tensor) -> torch.Tensor:
+        """(N, 3, 64, 64) in -1..1 -> (N, 3): the panel's mean probability of each style."""
+        each = [reader(images.to(device())).float().cpu().softmax(dim=1) for reader in self.panel]
+        return torch.stack(each).mean(dim=0)
 
 
 def background_of(picture: np.ndarray) -> str:
@@ -91,28 +103,29 @@ def background_of(picture: np.ndarray) -> str:
     return min(distances, key=lambda name: distances[name])
 
 
-def load_readers(emoji_folder: Path) -> Readers:
-    """Both, trained where they are not there yet (about ten minutes on a CPU core, nearly all of it the judge's)."""
+def load_readers(emoji_folder: Path, panel: Sequence[int] = PANEL) -> Readers:
+    """All, trained where they are not there yet (about 15 minutes on a CPU core, most of it the judge's)."""
     emoji, pictures = load_emoji(emoji_folder)
     judge = train_judge(emoji, pictures, emoji_folder)
-    style = _train_style_reader(emoji, pictures, emoji_folder)
-    return Readers([each.name for each in emoji], judge, style)
+    readers = [_train_style_reader(emoji, pictures, emoji_folder, seed) for seed in panel]
+    return Readers([each.name for each in emoji], judge, readers)
 
 
-def _train_style_reader(emoji: list[Emoji], pictures: np.ndarray, folder: Path) -> StyleReader:
-    torch.manual_seed(9)
+def _train_style_reader(emoji: list[Emoji], pictures: np.ndarray, folder: Path, seed: int) -> StyleReader:
+    torch.manual_seed(seed)
     reader = StyleReader().to(device())
     rows = [row for row in range(len(emoji)) if row % HELD_OUT]
     rgba = premultiply(pictures[rows].reshape(-1, *pictures.shape[2:]))
 
     def loss_of(generator: torch.Generator) -> torch.Tensor:
+        generator.manual_seed(generator.initial_seed() * 1009 + seed)  # readers see other batches
         drawn = torch.randint(len(rgba), (BATCH,), generator=generator)
         images = compose(rgba[drawn], draw_backgrounds(BATCH, generator), generator, scale=(0.7, 1.1))
         logits = reader(roughen(images, generator).to(device()))
         return F.cross_entropy(logits.float(), (drawn % len(STYLES)).to(device()))
 
-    train(Stage(name="style-reader", steps=STEPS, lr=3e-3, warmup=50, ema_decay=0.99, weight_decay=0.05), reader,
-          loss_of, folder)  # fmt: skip
+    stage = Stage(f"style-reader-{seed}", steps=STEPS, lr=3e-3, warmup=50, ema_decay=0.99, weight_decay=0.05)
+    train(stage, reader, loss_of, folder)
     return reader
 
 
@@ -122,8 +135,7 @@ def style_accuracy(readers: Readers, emoji_folder: Path) -> float:
     rgba = premultiply(pictures[[r for r in range(len(emoji)) if r % HELD_OUT == 0]].reshape(-1, *pictures.shape[2:]))
     generator = torch.Generator().manual_seed(5)
     images = roughen(compose(rgba, draw_backgrounds(len(rgba), generator), generator), generator)
-    with torch.no_grad():
-        named = torch.cat([readers.style(chunk.to(device())).cpu().argmax(dim=1) for chunk in images.split(64)])
+    named = torch.cat([readers.styles(chunk).argmax(dim=1) for chunk in images.split(64)])
     return float((named == torch.arange(len(rgba)) % len(STYLES)).float().mean())
 
 
@@ -133,12 +145,14 @@ def main() -> None:
     folder = parser.parse_args().folder
     readers = load_readers(folder / "packages")
     accuracy = style_accuracy(readers, folder / "packages")
-    print(f"style reader: {100 * accuracy:.0f} % of the real emoji that it never saw")
+    print(f"style readers: {100 * accuracy:.0f} % of the real emoji that they never saw")
     rows = json.loads((folder / "tiny-sd" / "groups.json").read_text(encoding="utf-8"))
-    pairs = [pair for row in rows for pair in zip(row["asked"], row["shown"], strict=True)]
-    for name in ("concept", "style", "background"):
-        share = sum(asked[name] == shown[name] for asked, shown in pairs) / len(pairs)
-        print(f"tiny-sd: the {name} that was asked for is read off {100 * share:.0f} % of the pictures")
+    pairs = [(row["wanted"], *pair) for row in rows for pair in zip(row["asked"], row["seen"], strict=True)]
+    concept = [seen["concept"] for wanted, asked, seen in pairs if asked["concept"] == wanted["concept"]]
+    style = [seen["styles"][asked["style"]] for _, asked, seen in pairs]
+    ground = [seen["background"] == asked["background"] for _, asked, seen in pairs]
+    for name, shares in (("concept", concept), ("style", style), ("background", ground)):
+        print(f"tiny-sd: the {name} that was asked for is there with a mean probability of {np.mean(shares):.2f}")
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from benchmarks.rater_pictures import Group, Said, Shown
+from benchmarks.rater_pictures import Group, Said, Seen, Shown
 from lib_hps.ranking import Ranking
 
 NOISE = 0.15
@@ -23,12 +23,12 @@ DRAWS = 6_000  # from which a rater's noise is found
 LIKED_STYLE, DISLIKED_STYLE = "noto", "twemoji"
 
 
-def warmth(pixels: np.ndarray, said: Said, wanted: Said) -> float:
+def warmth(pixels: np.ndarray, seen: Seen, wanted: Said) -> float:
     """Red minus blue, mean over the picture; levels."""
     return float(pixels[..., 0].mean() - pixels[..., 2].mean())
 
 
-def sharpness(pixels: np.ndarray, said: Said, wanted: Said) -> float:
+def sharpness(pixels: np.ndarray, seen: Seen, wanted: Said) -> float:
     """Logarithm of the mean absolute Laplacian of the grey levels."""
     grey = pixels.mean(axis=-1)
     centre = 4 * grey[1:-1, 1:-1]
@@ -36,7 +36,7 @@ def sharpness(pixels: np.ndarray, said: Said, wanted: Said) -> float:
     return float(np.log(np.abs(laplacian).mean() + 0.1))
 
 
-def roundness(pixels: np.ndarray, said: Said, wanted: Said) -> float:
+def roundness(pixels: np.ndarray, seen: Seen, wanted: Said) -> float:
     """How far the thing shown is a disc: overlap (intersection over union) with the disc of its area at its centre."""
     border = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
     mask = np.abs(pixels - np.median(border, axis=0)).max(axis=-1) > 24
@@ -48,18 +48,17 @@ def roundness(pixels: np.ndarray, said: Said, wanted: Said) -> float:
     return float((mask & disc).sum() / (mask | disc).sum())
 
 
-def fit(pixels: np.ndarray, said: Said, wanted: Said) -> float:
+def fit(pixels: np.ndarray, seen: Seen, wanted: Said) -> float:
     """What the picture shows against what the prompt asks for: the thing counts twice."""
-    wrong = 2 * (said.concept != wanted.concept) + (said.style != wanted.style)
-    return -float(wrong + (said.background != wanted.background))
+    return 2 * seen.concept + seen.styles[wanted.style] + (seen.background == wanted.background)
 
 
-def style(pixels: np.ndarray, said: Said, wanted: Said) -> float:
+def style(pixels: np.ndarray, seen: Seen, wanted: Said) -> float:
     """One artist over another, whatever was asked for."""
-    return float(said.style == LIKED_STYLE) - float(said.style == DISLIKED_STYLE)
+    return seen.styles[LIKED_STYLE] - seen.styles[DISLIKED_STYLE]
 
 
-TASTES: dict[str, Callable[[np.ndarray, Said, Said], float]] = {
+TASTES: dict[str, Callable[[np.ndarray, Seen, Said], float]] = {
     "warm colours": warmth,
     "roundness": roundness,
     "sharpness": sharpness,
@@ -74,12 +73,14 @@ class Pick:
 
     Attributes:
         group: number of the prompt.
+        concept: the thing that the prompt asks for.
         candidates: the pictures shown.
         utilities: of the rater, without the noise.
         ranking: what was answered; here one pick.
     """
 
     group: int
+    concept: str
     prompt: str
     candidates: tuple[Shown, ...]
     utilities: tuple[float, ...]
@@ -105,7 +106,7 @@ class Rater:
     def __init__(self, taste: str, groups: Sequence[Group], *, noise: float = NOISE) -> None:
         judge = TASTES[taste]
         self._groups = groups
-        self._utilities = [[judge(pixels_of(shown.file), shown.said, g.wanted) for shown in g.pictures] for g in groups]
+        self._utilities = [[judge(pixels_of(shown.file), shown.seen, g.wanted) for shown in g.pictures] for g in groups]
         self._temperature = self._calibrated(noise)
 
     def picks(self, groups: Sequence[int], count: int, seed: int) -> list[Pick]:
@@ -122,7 +123,9 @@ class Rater:
             group = self._groups[number]
             shown = tuple(group.pictures[place] for place in places)
             if ranking.edges:
-                found.append(self.kind(number, group.wanted.prompt, shown, tuple(utilities.tolist()), ranking))
+                found.append(
+                    self.kind(number, group.wanted.concept, group.wanted.prompt, shown, tuple(utilities), ranking)
+                )
         return found
 
     def _answer(self, utilities: np.ndarray, rng: np.random.Generator) -> Ranking:

@@ -1,8 +1,8 @@
 """What 50, 200 and 1,000 choices of a rater with a known taste teach: accuracy on prompts that were never learned from.
 
 Trains with `lib_hps.training` as `hps train-scorer` does. A share of 100 % is what the rater's own utility gets on the
-same noisy picks. Each outcome is kept in a file under the start model's digest, so a run that was ended goes on, and
-other weights are measured anew.
+same noisy picks. Each outcome is kept in a file under the start model's digest and the version of the features, so a
+run that was ended goes on, and others are measured anew.
 
     python -m benchmarks.rater_pictures ~/.cache/hps/raters
     python -m benchmarks.plain_clip WORK ~/.cache/hps/raters/plain
@@ -24,13 +24,13 @@ import numpy as np
 
 from benchmarks.rater_orders import OrderingRater
 from benchmarks.rater_pictures import Group, read
+from benchmarks.rater_report import OTHER, PLAIN, START, plot, table
 from benchmarks.rater_tastes import TASTES, Pick, Rater
 from lib_hps.training.scorer_config import Method
 
-BASE, PLAIN, OTHER = "tiny-hps", "plain", "tiny-holdout"
 SIZES = (50, 200, 1000)
 RATERS: Mapping[str, type[Rater]] = {"picks": Rater, "orders": OrderingRater}
-TEST_PICKS = 2_000
+TEST_PICKS = 8_000
 LEARNED = 0.75  # of the prompts
 RESAMPLES = 2_000
 Scores = Mapping[tuple[int, Path], float]
@@ -39,7 +39,11 @@ Share = tuple[float, float, float]  # share of the ceiling, and its 95 % interva
 
 @dataclass(frozen=True)
 class Job:
-    """A rater and its pictures; `plain` is the file of a CLIP without choices, where there is one."""
+    """A rater and its pictures; `plain` is the file of a CLIP without choices, where there is one.
+
+    Attributes:
+        base: the start model: the name of a scorer, or "plain".
+    """
 
     folder: Path
     source: str
@@ -48,10 +52,20 @@ class Job:
     answers: str = "picks"
     method: Method = "head"
     sizes: Sequence[int] = SIZES
+    base: str = "tiny-hps"
+
+    @property
+    def start(self) -> str:
+        """What `load_scorer` takes."""
+        return str(self.plain) if self.base == PLAIN else self.base
 
     @property
     def name(self) -> str:
-        more = [word for word, usual in ((self.answers, "picks"), (self.method, "head")) if word != usual]
+        more = [
+            word
+            for word, usual in ((self.answers, "picks"), (self.method, "head"), (self.base, "tiny-hps"))
+            if word != usual
+        ]
         return ", ".join([self.source, self.taste, *more])
 
 
@@ -66,12 +80,12 @@ def scored(scorer: str, groups: Sequence[Group], numbers: Sequence[int]) -> Scor
 
 
 def share_of_ceiling(picks: Sequence[Pick], scores: Scores) -> Share:
-    """Agreement with the answers over that of the rater's own utility; the interval is a bootstrap over prompts."""
+    """Agreement with the answers over that of the rater's own utility; the interval is a bootstrap over concepts."""
     right = np.array([p.agreement([scores[p.group, c.file] for c in p.candidates]) for p in picks])
     ideal = np.array([p.agreement(p.utilities) for p in picks])
-    prompts, group = np.unique([pick.group for pick in picks], return_inverse=True)
-    sums = np.stack([np.bincount(group, values, len(prompts)) for values in (right, ideal)])  # (2, prompts)
-    drawn = np.random.default_rng(0).integers(len(prompts), size=(RESAMPLES, len(prompts)))
+    concepts, number = np.unique([pick.concept for pick in picks], return_inverse=True)
+    sums = np.stack([np.bincount(number, values, len(concepts)) for values in (right, ideal)])  # (2, concepts)
+    drawn = np.random.default_rng(0).integers(len(concepts), size=(RESAMPLES, len(concepts)))
     got, best = sums[:, drawn].sum(axis=-1)
     low, high = np.percentile(got / best, [2.5, 97.5])
     return float(right.sum() / ideal.sum()), float(low), float(high)
@@ -91,7 +105,7 @@ def trained(picks: Sequence[Pick], job: Job, work: Path) -> str:
     data.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     validation = 0.0 if job.method == "head" else 0.1  # the head has its own cross-validation
     places = {"device": "cpu", "images": images}
-    config = ScorerConfig(base=BASE, method=job.method, validation_share=validation, test_share=0.0, **places)
+    config = ScorerConfig(base=job.start, method=job.method, validation_share=validation, test_share=0.0, **places)
     train_scorer(data, out, work / "run", config)
     return str(out)
 
@@ -100,6 +114,8 @@ def measure(job: Job, outcome: dict[str, Any], keep: Path) -> None:
     """Fill in what is missing of a job's outcome."""
     groups = read(job.folder, job.source)
     cut = int(len(groups) * LEARNED)
+    while groups[cut].wanted.concept == groups[cut - 1].wanted.concept:  # no concept is both learned and measured
+        cut += 1
     rater = RATERS[job.answers](job.taste, groups)
     picks, test = rater.picks(range(cut), max(SIZES), 1), rater.picks(range(cut, len(groups)), TEST_PICKS, 2)
     found = outcome.setdefault(job.name, {"prompts": cut, "unseen": len(groups) - cut})
@@ -107,7 +123,7 @@ def measure(job: Job, outcome: dict[str, Any], keep: Path) -> None:
     found["chance"] = rater.chance / found["ceiling"]
     if isinstance(rater, OrderingRater):
         found["errors by gap"] = rater.curve()
-    known = {BASE: BASE, OTHER: OTHER} | ({PLAIN: str(job.plain)} if job.plain else {})
+    known = {START: job.start, OTHER: OTHER} | ({PLAIN: str(job.plain)} if job.plain else {})
     for name in (*known, *map(str, job.sizes)):
         if name in found:
             continue
@@ -118,52 +134,8 @@ def measure(job: Job, outcome: dict[str, Any], keep: Path) -> None:
         keep.write_text(json.dumps({"digest": outcome["digest"], job.name: found}, indent=1), encoding="utf-8")
 
 
-def table(outcome: Mapping[str, Any]) -> str:
-    """As Markdown."""
-    names = [BASE, PLAIN, OTHER, *map(str, SIZES)]
-    heads = ["start model", "plain CLIP", OTHER, *(f"{size:,} choices" for size in SIZES)]
-    lines = [f"| pictures, taste | {' | '.join(heads)} |", "|---" * (len(names) + 1) + "|"]
-    for job, found in outcome.items():
-        if job != "digest":
-            cells = [_cell(found.get(name)) for name in names]
-            lines.append(f"| {job} | {' | '.join(cells)} |")
-    return "\n".join(lines)
-
-
-def _cell(share: Share | None) -> str:
-    return "{:.0f} % ({:.0f}-{:.0f})".format(*(100 * value for value in share)) if share else "not measured"
-
-
-def plot(outcome: Mapping[str, Any], file: Path) -> None:
-    """A curve for each taste, with intervals."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    sources = list(dict.fromkeys(job.split(", ")[0] for job in outcome if job != "digest"))
-    figure, axes = pyplot.subplots(
-        len(sources), len(TASTES), figsize=(13, 2.7 * len(sources)), sharey=True, squeeze=False
-    )
-    for row, source in zip(axes, sources, strict=True):
-        for axis, taste in zip(row, TASTES, strict=True):
-            found = outcome.get(f"{source}, {taste}")
-            if not found:
-                continue
-            values = np.array([found[str(size)] for size in SIZES]) * 100
-            errors = [values[:, 0] - values[:, 1], values[:, 2] - values[:, 0]]
-            axis.errorbar(SIZES, values[:, 0], yerr=errors, marker="o", capsize=3, label="trained")
-            axis.axhspan(found[BASE][1] * 100, found[BASE][2] * 100, color="tab:orange", alpha=0.4, label="start model")
-            axis.axhline(90, color="grey", linestyle="--", linewidth=1, label="goal")
-            axis.set(xscale="log", ylim=(0, 104), title=f"{source}: {taste}", xticks=SIZES, xticklabels=SIZES)
-            axis.minorticks_off()
-        row[0].set_ylabel("% of the noise ceiling")
-    axes[0][0].legend(fontsize=8, loc="lower right")
-    figure.tight_layout()
-    figure.savefig(file, dpi=90)
-
-
 def main() -> None:
+    from lib_hps.scoring.clip.head import FEATURES
     from lib_hps.training.scorer_base import load_base
 
     parser = argparse.ArgumentParser(description=__doc__)
@@ -175,24 +147,27 @@ def main() -> None:
     parser.add_argument("--taste", choices=list(TASTES), action="append")
     parser.add_argument("--answers", choices=list(RATERS), default="picks", help="of the raters (see their modules)")
     parser.add_argument("--method", choices=("head", "lora", "blocks"), default="head", help="of hps train-scorer")
+    parser.add_argument("--base", default="tiny-hps", help='start model; "plain" for that of --plain')
     parser.add_argument("--sizes", type=int, nargs="+", choices=SIZES, default=SIZES, help="choices to learn from")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
-    digest = load_base(BASE).digest
+    start = str(arguments.plain) if arguments.base == PLAIN else arguments.base
+    digest = f"{load_base(start).digest} {FEATURES}"
     whole: dict[str, Any] = {}
     for source in arguments.source or ("tiny-sd", "emoji"):
         for taste in arguments.taste or TASTES:
             job = Job(
-                arguments.folder, source, taste, arguments.plain, arguments.answers, arguments.method, arguments.sizes
-            )
+                arguments.folder, source, taste, arguments.plain, arguments.answers, arguments.method, arguments.sizes,
+                arguments.base,
+            )  # fmt: skip
             keep = arguments.out / f"{job.name.replace(', ', '-').replace(' ', '-')}.json"
             outcome = json.loads(keep.read_text(encoding="utf-8")) if keep.exists() else {}
             outcome = outcome if outcome.get("digest") == digest else {"digest": digest}
             measure(job, outcome, keep)
             whole |= {name: found for name, found in outcome.items() if name != "digest"}
-    print(table(whole))
+    print(table(whole, SIZES))
     if arguments.plot:
-        plot(whole, arguments.plot)
+        plot(whole, arguments.plot, SIZES)
 
 
 if __name__ == "__main__":
