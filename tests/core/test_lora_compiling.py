@@ -55,6 +55,7 @@ def prepared(job: Job, **changes) -> Preparation:
 
 
 @needs_compiler
+@pytest.mark.timeout(900)
 def test_compiled_blocks_learn_what_the_unet_itself_learns(job):
     """The whole run: dpo with its reference, samples between the steps, the finished file."""
     said: list[str] = []
@@ -69,6 +70,7 @@ def test_compiled_blocks_learn_what_the_unet_itself_learns(job):
 
 
 @needs_compiler
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("count", [1, 2])  # of one example torch 2.13 got wrong gradients, without an error
 def test_compiled_blocks_give_the_same_gradients(job, count):
     run = prepared(job("one"), compile=True)
