@@ -5,7 +5,7 @@ were trained apart, on the real emoji alone, say what each picture shows, and ho
 tiny-sd, among the prompt's own and 19 others; the style by a panel of small networks over the three artists, for one of
 them alone has its whims; the background by the border's colour. All are trained once and kept beside the emoji.
 
-    python -m benchmarks.rater_reading FOLDER    # how well they read, and how often tiny-sd drew what it was asked for
+    python -m benchmarks.rater_reading FOLDER    # how well they read, what tiny-sd drew, and how far others agree
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import nn
 
-from benchmarks.rater_pictures import STYLES, Said, Seen
+from benchmarks.rater_pictures import STYLES, Said, Seen, read
+from benchmarks.rater_tastes import TASTES, Rater, pixels_of
 from tools.tiny_models.augment import BACKGROUNDS, compose, draw_backgrounds, premultiply
 from tools.tiny_models.emoji import load_emoji
 from tools.tiny_models.judge import Judge, roughen, train_judge
@@ -36,10 +37,7 @@ if TYPE_CHECKING:
 OPTIONS = 20  # names that the judge chooses among
 HELD_OUT = 5  # every fifth emoji is kept from the style reader, to see how well it reads
 BATCH, STEPS = 64, 800
-PANEL, OTHER_PANEL = (
-    (9, 10, 11),
-    (21, 22, 23),
-)  # seeds of the style readers; the second says how far the first is itself
+SEEDS, OTHER_SEEDS = (7, (9, 10, 11)), (8, (21, 22, 23))  # of the judge and of the panel; and of others of their make
 
 
 class StyleReader(nn.Module):
@@ -103,11 +101,11 @@ def background_of(picture: np.ndarray) -> str:
     return min(distances, key=lambda name: distances[name])
 
 
-def load_readers(emoji_folder: Path, panel: Sequence[int] = PANEL) -> Readers:
+def load_readers(emoji_folder: Path, seeds: tuple[int, Sequence[int]] = SEEDS) -> Readers:
     """All, trained where they are not there yet (about 15 minutes on a CPU core, most of it the judge's)."""
     emoji, pictures = load_emoji(emoji_folder)
-    judge = train_judge(emoji, pictures, emoji_folder)
-    readers = [_train_style_reader(emoji, pictures, emoji_folder, seed) for seed in panel]
+    judge = train_judge(emoji, pictures, emoji_folder, seed=seeds[0])
+    readers = [_train_style_reader(emoji, pictures, emoji_folder, seed) for seed in seeds[1]]
     return Readers([each.name for each in emoji], judge, readers)
 
 
@@ -153,6 +151,24 @@ def main() -> None:
     ground = [seen["background"] == asked["background"] for _, asked, seen in pairs]
     for name, shares in (("concept", concept), ("style", style), ("background", ground)):
         print(f"tiny-sd: the {name} that was asked for is there with a mean probability of {np.mean(shares):.2f}")
+    _print_agreement(folder, load_readers(folder / "packages", OTHER_SEEDS))
+
+
+def _print_agreement(folder: Path, others: Readers) -> None:
+    """What a rater of the same taste gets who sees pictures with the eyes of other readers of the same make."""
+    from benchmarks.raters import TEST_PICKS, first_unseen, share_of_ceiling
+
+    groups = read(folder, "tiny-sd")
+    unseen = range(first_unseen(groups), len(groups))
+    seen = {n: others.seen([shown.file for shown in groups[n].pictures], groups[n].wanted, n) for n in unseen}
+    for taste in ("one style", "prompt fit"):
+        scores = {
+            (n, shown.file): TASTES[taste](pixels_of(shown.file), each, groups[n].wanted)
+            for n in unseen
+            for shown, each in zip(groups[n].pictures, seen[n], strict=True)
+        }
+        share = share_of_ceiling(Rater(taste, groups).picks(unseen, TEST_PICKS, 2), scores)
+        print(f"tiny-sd, {taste}: other readers", *(f"{100 * value:.1f}" for value in share))
 
 
 if __name__ == "__main__":

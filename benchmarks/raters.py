@@ -69,6 +69,14 @@ class Job:
         return ", ".join([self.source, self.taste, *more])
 
 
+def first_unseen(groups: Sequence[Group]) -> int:
+    """The number of the first group that nothing is learned from; no concept is both learned and measured."""
+    cut = int(len(groups) * LEARNED)
+    while groups[cut].wanted.concept == groups[cut - 1].wanted.concept:
+        cut += 1
+    return cut
+
+
 def scored(scorer: str, groups: Sequence[Group], numbers: Sequence[int]) -> Scores:
     """The score of every picture of these groups for its group's prompt."""
     from lib_hps.scoring import load_scorer
@@ -113,9 +121,7 @@ def trained(picks: Sequence[Pick], job: Job, work: Path) -> str:
 def measure(job: Job, outcome: dict[str, Any], keep: Path) -> None:
     """Fill in what is missing of a job's outcome."""
     groups = read(job.folder, job.source)
-    cut = int(len(groups) * LEARNED)
-    while groups[cut].wanted.concept == groups[cut - 1].wanted.concept:  # no concept is both learned and measured
-        cut += 1
+    cut = first_unseen(groups)
     rater = RATERS[job.answers](job.taste, groups)
     picks, test = rater.picks(range(cut), max(SIZES), 1), rater.picks(range(cut, len(groups)), TEST_PICKS, 2)
     found = outcome.setdefault(job.name, {"prompts": cut, "unseen": len(groups) - cut})

@@ -69,6 +69,7 @@ CONCEPTS = [
 ]
 CHOICES = 20
 BATCH = 64
+_SEED = 7
 
 
 class Judge(nn.Module):
@@ -91,15 +92,23 @@ class Judge(nn.Module):
         return self.head(self.body[-1](self.pool(hidden).flatten(1)))
 
 
-def train_judge(emoji: list[Emoji], pictures: np.ndarray, folder: Path, *, without_style: int | None = None) -> Judge:
-    """Train on all styles, or leave one out to see how the judge does on pictures of an artist it does not know."""
+def train_judge(
+    emoji: list[Emoji], pictures: np.ndarray, folder: Path, *, without_style: int | None = None, seed: int = _SEED
+) -> Judge:
+    """Train on all styles, or leave one out to see how the judge does on pictures of an artist it does not know.
+
+    Another seed makes another judge, which says how far the first one is itself.
+    """
     name = "judge" if without_style is None else f"judge-without-{STYLES[without_style]}"
-    torch.manual_seed(7)
+    name += "" if seed == _SEED else f"-{seed}"
+    torch.manual_seed(seed)
     judge = Judge(len(emoji)).to(device())
     styles = [s for s in range(len(STYLES)) if s != without_style]
     rgba = premultiply(pictures[:, styles].reshape(-1, *pictures.shape[2:]))
 
     def loss_of(generator: torch.Generator) -> torch.Tensor:
+        if seed != _SEED:
+            generator.manual_seed(generator.initial_seed() * 1009 + seed)
         rows = torch.randint(len(rgba), (BATCH,), generator=generator)
         images = roughen(
             compose(rgba[rows], draw_backgrounds(BATCH, generator), generator, scale=(0.7, 1.1)), generator
