@@ -120,12 +120,10 @@ class Rater:
                 continue
             utilities = np.array([self._utilities[number][place] for place in places])
             ranking = self._answer(utilities, rng)
-            group = self._groups[number]
+            group, known = self._groups[number], tuple(utilities.tolist())
             shown = tuple(group.pictures[place] for place in places)
             if ranking.edges:
-                found.append(
-                    self.kind(number, group.wanted.concept, group.wanted.prompt, shown, tuple(utilities), ranking)
-                )
+                found.append(self.kind(number, group.wanted.concept, group.wanted.prompt, shown, known, ranking))
         return found
 
     def _answer(self, utilities: np.ndarray, rng: np.random.Generator) -> Ranking:
