@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from lib_hps.scoring.clip.head import naming
-from lib_hps.training.head_blocks import Block, Table, Terms
+from lib_hps.training.head_blocks import Block, Table, Terms, is_of_tower
 from lib_hps.training.head_directions import Affine, leading_directions, side_by_side, stacked
 from lib_hps.training.head_words import find_words, word_blocks
 
@@ -74,8 +74,7 @@ def make_blocks(table: Table, wins: Tensor, folds: Tensor) -> dict[str, Block]:
 
 
 def _linear_block(name: str, directions: Affine, x: Tensor) -> Block:
-    tower = name == "patches" or name.startswith("layer ")
-    family = "towers" if tower else "embedding" if name == "embedding" else "pixels"
+    family = "towers" if is_of_tower(name) else "embedding" if name == "embedding" else "pixels"
     return Block(family, directions(x), lambda terms, weights: terms.add(name, directions.matrix @ weights))
 
 

@@ -13,6 +13,11 @@ from torch import Tensor
 from lib_hps.scoring.clip.head import HeadWeights
 
 
+def is_of_tower(group: str) -> bool:
+    """Whether a group of `describe` is read off the layers of the image tower."""
+    return group == "patches" or group.startswith("layer ")
+
+
 @dataclass(frozen=True)
 class Table:
     """All examples: groups of `describe` (N, F), prompts and their embeddings (N, E), exp(logit_scale) * cosine (N,).

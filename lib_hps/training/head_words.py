@@ -18,7 +18,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from lib_hps.training.head_blocks import Block, Table, Terms
+from lib_hps.training.head_blocks import Block, Table, Terms, is_of_tower
 from lib_hps.training.head_directions import Affine, centred, stacked
 
 _MOST, _FEWEST, _LEAST_SHARE = 24, 5, 0.03  # words, and prompts that must have and lack each
@@ -101,7 +101,7 @@ def learn_looks(
         wins: (N,), how often each example was chosen.
         folds: (N,); examples of a prompt share one.
     """
-    towers = tuple(name for name in directions if name == "patches" or name.startswith("layer "))
+    towers = tuple(filter(is_of_tower, directions))
     found = {}
     for name, groups in {**_READS, "towers": towers}.items():
         reads = stacked([directions[group] for group in groups])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import shutil
+from contextlib import contextmanager
 
 import pytest
 
@@ -103,12 +104,37 @@ def test_gradients_that_get_lost_end_the_run_before_it_begins(job):
     check = (run.task, run.adapter, largest_batch(run.task, 1), run._accelerator.autocast)
     for block in blocks._blocks:
         block._compiled_call_impl = block._call_impl
+    before = [parameter.detach().clone() for parameter in run.adapter.parameters()]
     blocks.check(*check)
     assert not any(parameter.grad is not None for parameter in run.adapter.parameters())
+    assert all(map(torch.equal, before, run.adapter.parameters()))
     deaf = blocks._blocks[0]
     deaf._compiled_call_impl = lambda *given, **named: deaf._call_impl(*given, **named).detach()
     with pytest.raises(InputError, match=r"other gradients .* Train without compile"):
         blocks.check(*check)
+
+
+def test_a_gradient_that_is_a_tenth_too_large_is_found_where_the_adapter_begins_at_zero(job):
+    run = prepared(job("one"))
+    blocks = CompiledBlocks(run.base.unet)
+    downs = [path for path in run.adapter._layers if ".to_q" in path[1]]
+    layer = run.adapter._layers[downs[0]].lora_A["hps"]
+    for block in blocks._blocks:
+        block._compiled_call_impl = block._call_impl
+    off, is_plain = blocks.off, []
+
+    @contextmanager
+    def told():
+        is_plain.append(True)
+        with off():
+            yield
+        is_plain.clear()
+
+    blocks.off = told
+    handle = layer.weight.register_hook(lambda gradient: gradient if is_plain else 1.1 * gradient)
+    with pytest.raises(InputError, match="in 1 of"):
+        blocks.check(run.task, run.adapter, largest_batch(run.task, 1), run._accelerator.autocast)
+    handle.remove()
 
 
 def test_without_a_compiler_one_sentence_says_so():

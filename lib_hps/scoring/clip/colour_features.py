@@ -10,19 +10,21 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from lib_hps.scoring.clip.shape_features import soft_figure
-
 _PALETTE, _TONES, _SHADES = 7, 16, 40  # levels of red, green and blue
 _BUCKETS = 8191  # that share the 64,000 shades: a prime, so that those of one bucket are far apart
 
 
-def describe_colours(levels: Tensor) -> dict[str, Tensor]:
-    """Descriptors of pictures (N, 3, S, S), float32 in 0..1, red, green, blue.
+def describe_colours(levels: Tensor, figure: Tensor) -> dict[str, Tensor]:
+    """Descriptors of pictures.
+
+    Args:
+        levels: (N, 3, S, S), float32 in 0..1, red, green, blue.
+        figure: (N, S, S) of `shape_features.soft_figure`.
 
     Returns:
         "colours" (N, 42), "palette" (N, 343) of the picture; "tones" (N, 4096) and "shades" (N, 8191) of the figure.
     """
-    figure = soft_figure(levels).flatten(1)
+    figure = figure.flatten(1)
     whole = torch.ones_like(figure)
     return {
         "colours": _colours(levels),

@@ -36,13 +36,13 @@ def describe_pixels(levels: Tensor) -> dict[str, Tensor]:
         Those of `describe_colours`, "edges" (N, 63), "texture" (N, 72), "rings" (N, 30), "figure" (N, 51) and "shape"
         (N, 24).
     """
-    scales = list(_scales(levels.mean(dim=1)))
+    scales, figure = list(_scales(levels.mean(dim=1))), soft_figure(levels)
     return {
-        **describe_colours(levels),
+        **describe_colours(levels, figure),
         "edges": torch.cat([part for grey in scales for part in (_edge_lengths(grey), _patterns(grey))], dim=1),
         "texture": torch.cat([_texture(grey) for grey in scales], dim=1),
         "rings": torch.cat([_rings(grey) for grey in scales], dim=1),
-        "figure": _figure(levels),
+        "figure": _figure(figure),
         "shape": describe_shape(levels),
     }
 
@@ -109,15 +109,14 @@ def _rings(grey: Tensor) -> Tensor:
     return (torch.stack(found, dim=1) + 2.5e-3).log()
 
 
-def _figure(levels: Tensor) -> Tensor:
+def _figure(figure: Tensor) -> Tensor:
     """Where the figure lies: its share of places that mirroring maps onto each other, its size, place and moments."""
-    figure = soft_figure(levels)
     cells = F.adaptive_avg_pool2d(figure[:, None], _GRID).flatten(1)  # (N, 256)
     side = torch.minimum(torch.arange(_GRID), _GRID - 1 - torch.arange(_GRID))
     low, high = torch.minimum(side[:, None], side), torch.maximum(side[:, None], side)
     kinds = (low * _GRID + high).flatten().unique(return_inverse=True)[1]  # 36 kinds of places
-    share = F.one_hot(kinds).float().to(levels.device)
-    x, y, _ = _places(figure.shape[-1], levels.device)
+    share = F.one_hot(kinds).float().to(figure.device)
+    x, y, _ = _places(figure.shape[-1], figure.device)
     mass = figure.sum(dim=(1, 2)) + 1.0
     centre_x, centre_y = ((figure * place).sum(dim=(1, 2)) / mass for place in (x, y))
     size = figure.mean(dim=(1, 2))

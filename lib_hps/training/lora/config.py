@@ -67,7 +67,7 @@ class LoraSettings:
     gradient_checkpointing: bool = field(default=False, metadata=_("less memory, a third more time"))
     channels_last: bool | None = field(default=None, metadata=_("the UNet's memory layout; not set: on a GPU"))
     compile: bool = field(
-        default=False, metadata=_("torch.compile the UNet's blocks: faster steps, a minute or more at every start")
+        default=False, metadata=_("torch.compile the UNet's blocks: meant for GPUs, a minute or more at every start")
     )
     save_every: int = field(default=100, metadata=_("steps between states on disk"))
     sample_every: int = field(default=500, metadata=_("steps between samples, 0 for none"))
