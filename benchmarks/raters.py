@@ -141,7 +141,7 @@ def measure(job: Job, outcome: dict[str, Any], keep: Path) -> None:
 
 
 def main() -> None:
-    from lib_hps.scoring.clip.head import FEATURES
+    from lib_hps.scoring.clip.head_features import FEATURES
     from lib_hps.training.scorer_base import load_base
 
     parser = argparse.ArgumentParser(description=__doc__)

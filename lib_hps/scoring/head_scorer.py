@@ -20,7 +20,7 @@ class HeadScorer(ClipScorer):
     def _score_batch(self, pixels: torch.Tensor, prompts: list[str] | None) -> torch.Tensor:
         import torch
 
-        from .clip.head import describe
+        from .clip.head_features import describe
 
         if prompts is None:
             raise InputError(f"{self.name} needs a prompt.")
@@ -50,7 +50,8 @@ def load_with_head(path: Path, device: torch.device, dtype: torch.dtype, head: M
     """
     from .checkpoints import read_state_dict
     from .clip.config import CONFIG_KEY, ClipConfig
-    from .clip.head import OLDEST, PREFIX, TasteHead
+    from .clip.head import PREFIX, TasteHead
+    from .clip.head_features import OLDEST
     from .clip.loading import clip_from_tensors
 
     tensors, metadata = read_state_dict(path)

@@ -13,8 +13,10 @@ import torch
 from torch import Tensor
 
 from lib_hps.scoring.clip.head import naming
+from lib_hps.scoring.clip.head_features import THUMBNAIL
 from lib_hps.training.head_blocks import Block, Table, Terms, is_of_tower
 from lib_hps.training.head_directions import Affine, leading_directions, side_by_side, stacked
+from lib_hps.training.head_network import Networks
 from lib_hps.training.head_words import find_words, word_blocks
 
 _COLUMNS = 32
@@ -41,15 +43,16 @@ _WAVES: dict[str, tuple[dict[str, int], int]] = {
 _BANK, _SMALLEST_BANK = 512, 8  # prompts
 
 
-def make_blocks(table: Table, wins: Tensor, folds: Tensor) -> dict[str, Block]:
+def make_blocks(table: Table, wins: Tensor, folds: Tensor, networks: Networks | None = None) -> dict[str, Block]:
     """All blocks by name.
 
     Args:
         table: the training examples.
         wins: (N,), how often each was chosen.
         folds: (N,); examples of a prompt share one.
+        networks: that have learned from the choices.
     """
-    described = table.described
+    described = {name: x for name, x in table.described.items() if name != THUMBNAIL}
     linear = {
         name: leading_directions(x, _MORE_COLUMNS.get(name, _COLUMNS), as_they_are=name in _AS_THEY_ARE)
         for name, x in described.items()
@@ -63,6 +66,8 @@ def make_blocks(table: Table, wins: Tensor, folds: Tensor) -> dict[str, Block]:
     found["look x prompt"] = _look_block(described, table.texts, prompt)
     for seed, name in enumerate(_WAVES):
         found[f"{name} waves"] = _waves_block(name, described, seed)
+    if networks:
+        found["network"] = Block("network", networks.unbiased[:, None], partial(_put_network, networks))
     bank = _bank(table.texts)
     if len(bank) >= _SMALLEST_BANK:
         values = naming(table.cosine, table.scale, described["embedding"], bank)
@@ -80,6 +85,10 @@ def _linear_block(name: str, directions: Affine, x: Tensor) -> Block:
 
 def _put_naming(bank: Tensor, spread: Tensor, terms: Terms, weights: Tensor) -> None:
     terms.naming = (weights[0] / spread, bank)
+
+
+def _put_network(networks: Networks, terms: Terms, weights: Tensor) -> None:
+    terms.network = (weights[0], networks.stacked)
 
 
 def _mixture(described: Mapping[str, Tensor], reads: Mapping[str, int], whitening: float) -> tuple[Affine, Tensor]:

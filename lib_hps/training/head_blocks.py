@@ -41,6 +41,7 @@ class Terms:
     prompted: dict[str, tuple[Sequence[str], Sequence[Tensor]]] = field(default_factory=dict)
     waves: dict[str, tuple[Sequence[str], Sequence[Tensor]]] = field(default_factory=dict)
     naming: tuple[Tensor, Tensor] | None = None
+    network: tuple[Tensor, Mapping[str, Tensor]] | None = None
 
     def add(self, group: str, weights: Tensor) -> None:
         """Linear weights (F,) of a group, beside those that are there."""
@@ -74,4 +75,4 @@ def head_of(blocks: Mapping[str, Block], cosine: Tensor, weights: Sequence[Tenso
     for block, mine in zip(blocks.values(), weights, strict=True):
         if mine.any():
             block.put(terms, mine)
-    return HeadWeights(cosine, terms.linear, terms.prompted, terms.waves, terms.naming)
+    return HeadWeights(cosine, terms.linear, terms.prompted, terms.waves, terms.naming, terms.network)

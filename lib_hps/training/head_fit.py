@@ -15,9 +15,11 @@ import torch
 from torch import Tensor
 
 from lib_hps.scoring.clip.head import TasteHead
+from lib_hps.scoring.clip.head_features import THUMBNAIL
 from lib_hps.training.head_answers import Answers
 from lib_hps.training.head_basis import make_blocks
 from lib_hps.training.head_blocks import Block, Table, head_of
+from lib_hps.training.head_network import learn_networks
 
 FOLDS = 3
 _ROUNDS = 10  # of the variances
@@ -45,7 +47,9 @@ Note = Callable[[dict[str, float]], object]
 """Gets the figures of every step of a fit."""
 
 
-def fit_head(table: Table, known: Answers, folds: Tensor, note: Note = lambda _: None) -> Fitted:
+def fit_head(
+    table: Table, known: Answers, folds: Tensor, note: Note = lambda _: None, *, device: str | torch.device = "cpu"
+) -> Fitted:
     """Fit a head.
 
     Args:
@@ -54,8 +58,10 @@ def fit_head(table: Table, known: Answers, folds: Tensor, note: Note = lambda _:
         folds: (C,) fold of each choice; choices of a prompt share one.
         note: for each round of the variances "loss" (of the choices that it looks at) and "blocks" that are left, for
             each family judged the "held-out loss" without it, for each of Newton's last steps "loss" of all.
+        device: where networks learn; all else is small.
     """
-    blocks = make_blocks(table, known.wins(len(table.texts)), known.folds(folds, len(table.texts)))
+    networks = learn_networks(table.described[THUMBNAIL], known, folds, torch.device(device), note)
+    blocks = make_blocks(table, known.wins(len(table.texts)), known.folds(folds, len(table.texts)), networks)
     problem = _Problem(blocks, table, note)
     few = known if len(folds) <= _MOST else known.of(_first(len(folds), _MOST))
     variances = problem.likeliest(few)
@@ -86,7 +92,7 @@ def _without_idle_families(
     family = ["start", *(block.family for block in blocks.values())]
     losses, hits = problem.held_out(known, folds, variances)
     problem.note({"held-out loss": float(losses.mean())})
-    for gone in ("embedding", "towers", "waves", "words", "naming", "prompt", "pixels"):
+    for gone in ("embedding", "towers", "waves", "words", "naming", "prompt", "pixels", "network"):
         kept = variances * torch.tensor([float(name != gone) for name in family])
         if not torch.equal(kept, variances):
             without, hits_without = problem.held_out(known, folds, kept)

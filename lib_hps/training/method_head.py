@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from lib_hps.scoring.clip.head import FEATURES, describe
+from lib_hps.scoring.clip.head_features import FEATURES, THUMBNAIL, describe
 from lib_hps.training.choice_task import TrainingChoice, top_1_accuracy
 from lib_hps.training.feature_cache import FeatureCache
 from lib_hps.training.feature_reader import FeatureReader, fill_under_a_bar
@@ -86,7 +86,7 @@ class HeadMethod:
 
         def note(figures: dict[str, float]) -> None:
             log.note(f"fit of {len(choices)} choices", next(step), figures)
-            bar.set_postfix({name: f"{value:.4f}" for name, value in figures.items() if name == "loss"})
+            bar.set_postfix({name: f"{value:.4f}" for name, value in figures.items() if name.endswith("loss")})
 
         numbers: dict[tuple[Path, str], int] = {}
         places = [[numbers.setdefault((i, c.prompt), len(numbers)) for i in c.images] for c in choices]
@@ -95,14 +95,15 @@ class HeadMethod:
         folds = torch.tensor([prompts[choice.prompt] % FOLDS for choice in choices])
         if len(prompts) < FOLDS:  # too few to leave one out: choices instead of prompts
             folds = torch.arange(len(choices)) % FOLDS
-        fitted = fit_head(self._table(list(numbers)), known, folds, note)
+        fitted = fit_head(self._table(list(numbers)), known, folds, note, device=self._accelerator.device)
         bar.update()
         return fitted
 
     def _table(self, examples: Sequence[tuple[Path, str]]) -> Table:
         texts = self._texts({prompt for _, prompt in examples})
-        rows = torch.stack([self._described[image] for image, _ in examples]).float()
-        described = dict(zip(self._sizes, rows.split(list(self._sizes.values()), dim=1), strict=True))
+        rows = torch.stack([self._described[image] for image, _ in examples])
+        groups = zip(self._sizes, rows.split(list(self._sizes.values()), dim=1), strict=True)
+        described = {name: x if name == THUMBNAIL else x.float() for name, x in groups}
         read = torch.stack([texts[prompt] for _, prompt in examples])
         cosine = (described["embedding"] * read).sum(dim=1) * self._scale()
         return Table(described, [prompt for _, prompt in examples], read, cosine, self._scale())

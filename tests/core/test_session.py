@@ -3,58 +3,21 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-import threading
 from pathlib import Path
 
 import pytest
-from board_host import SETTINGS, paint
+from session_steps import answer, create, draw, everything, fresh
 
-from lib_hps.errors import ConflictError, InputError, NotFoundError, StorageError
-from lib_hps.ranking import OPTIMIZERS, Ranking
-from lib_hps.session import Session, SessionStore, shuffled
+from lib_hps.errors import InputError
+from lib_hps.ranking import OPTIMIZERS
+from lib_hps.session import Session, SessionStore
 from lib_hps.session.journal import LOG
-from lib_hps.session.log import UPGRADERS, EventLog
-
-ROOT = Path(__file__).parents[2]
+from lib_hps.session.log import EventLog
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> SessionStore:
     return SessionStore(tmp_path / "sessions")
-
-
-def create(store: SessionStore, *, name: str = "cat", optimizer: str = "random", batch: int = 4) -> Session:
-    return store.create(
-        name=name, settings=SETTINGS, optimizer={"name": optimizer, "seed": 7, "batch": batch, "params": {}}
-    )
-
-
-def draw(session: Session) -> int:
-    state = session.state()
-    missing = state.missing()
-    for index in missing:
-        recipe = state.asked.candidates[index].recipe.format()
-        session.add_picture(
-            recipe, state.key, paint(recipe), f"a cat\nSteps: 4, Sampler: DDIM, Seed: 7, HPS noise: {recipe}"
-        )
-    return len(missing)
-
-
-def answer(session: Session, winner: int = 1) -> None:
-    draw(session)
-    state = session.state()
-    session.tell(state.round, Ranking.pick(winner, len(state.asked.candidates)), by="person", order=[[1]])
-
-
-def fresh(session: Session) -> Session:
-    """The same session as another program would open it."""
-    return Session(session.folder, session.folder.parent / ".locks")
-
-
-def everything(session: Session) -> dict:
-    return {**session.state().to_dict(), "optimizer_state": session.optimizer_state()}
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
@@ -223,192 +186,3 @@ def test_a_branch_lives_on_its_own(store):
     assert branch.picture(branch.state().answers[0].picture.file).is_file()
     with pytest.raises(InputError, match="no round 9"):
         store.branch(branch.id, 9)
-
-
-def test_two_programs_on_one_session_see_each_others_events_and_refuse_a_late_answer(store):
-    one = create(store)
-    two = fresh(one)
-    draw(one)
-    known = two.state().version
-    one.tell(1, Ranking.pick(0, 4), by="person")
-    with pytest.raises(ConflictError, match="Round 1 is over"):
-        two.tell(1, Ranking.pick(1, 4), by="person")
-    with pytest.raises(ConflictError, match="another tab"):
-        two.undo(known=known)
-    assert everything(two) == everything(one)
-    two.undo(known=two.state().version)
-    assert one.state().round == 1
-
-
-def test_pictures_that_arrive_do_not_outdate_what_a_tab_knows(store):
-    session = create(store)
-    known = session.state().version
-    draw(session)
-    session.change_settings({"steps": 9}, known=known)
-    with pytest.raises(ConflictError):
-        session.change_settings({"steps": 10}, known=known)
-
-
-def test_threads_and_processes_that_write_at_once_lose_nothing(store):
-    session = create(store)
-    code = (
-        "import sys; from pathlib import Path; from lib_hps.session import Session\n"
-        "session = Session(Path(sys.argv[1]), Path(sys.argv[1]).parent / '.locks')\n"
-        "[session.rename(f'{sys.argv[2]} {i}') for i in range(20)]"
-    )
-    command = [sys.executable, "-c", code, str(session.folder)]
-    processes = [subprocess.Popen([*command, name], cwd=ROOT) for name in ("a", "b")]
-    threads = [
-        threading.Thread(target=lambda n=n: [fresh(session).rename(f"{n} {i}") for i in range(10)]) for n in "cd"
-    ]
-    for thread in threads:
-        thread.start()
-    for waiting in threads:
-        waiting.join()
-    assert [process.wait(120) for process in processes] == [0, 0]
-    events = fresh(session).events()
-    names = [event["name"] for event in events if event["type"] == "renamed"]
-    assert sorted(names) == sorted(
-        [f"{n} {i}" for n in "ab" for i in range(20)] + [f"{n} {i}" for n in "cd" for i in range(10)]
-    )
-    assert [event["n"] for event in events] == list(range(1, len(events) + 1))
-
-
-def test_a_full_disk_leaves_the_log_as_it_was(store, monkeypatch):
-    session = create(store)
-    draw(session)
-    before = (session.folder / LOG).read_bytes()
-
-    def full(handle):
-        raise OSError(28, "No space left on device")
-
-    with monkeypatch.context() as patch:
-        patch.setattr("lib_hps.session.log.os.fsync", full)
-        with pytest.raises(StorageError, match="No space left"):
-            session.tell(1, Ranking.pick(0, 4), by="person")
-    assert (session.folder / LOG).read_bytes() == before
-    assert session.state().round == 1
-    session.tell(1, Ranking.pick(0, 4), by="person")
-    assert everything(fresh(session)) == everything(session)
-
-
-def test_a_damaged_line_in_the_middle_is_named_and_the_session_is_listed_with_it(store):
-    session = create(store)
-    answer(session)
-    path = session.folder / LOG
-    lines = path.read_bytes().splitlines(keepends=True)
-    path.write_bytes(b"".join([*lines[:2], b"{gone\n", *lines[3:]]))
-    with pytest.raises(InputError, match="Line 3 of"):
-        fresh(session).state()
-    again = SessionStore(store.root)
-    assert "Line 3" in again.listing()[0].problem
-
-
-def test_an_event_that_cannot_follow_is_refused_each_time_it_is_read(store):
-    session = create(store)
-    path = session.folder / LOG
-    event = {"n": 3, "v": 1, "time": "x", "type": "told", "round": 8}
-    path.write_bytes(path.read_bytes() + json.dumps(event).encode() + b"\n")
-    again = fresh(session)
-    for _ in range(2):
-        with pytest.raises(InputError, match="Event 3"):
-            again.state()
-
-
-def test_a_log_of_a_newer_version_is_refused_and_of_an_older_one_upgraded(store, tmp_path):
-    path = tmp_path / LOG
-    path.write_text('{"n": 1, "v": 99, "type": "created"}\n')
-    with pytest.raises(InputError, match="newer version"):
-        EventLog(path).read_new()
-    path.write_text('{"n": 1, "v": 0, "type": "created", "title": "old"}\n')
-    with pytest.raises(InputError, match="schema 0"):
-        EventLog(path).read_new()
-    log = EventLog(path, upgraders={0: lambda event: {"type": event["type"], "name": event["title"]}})
-    assert log.read_new() == [{"type": "created", "name": "old", "n": 1, "v": 1}]
-    log.append(log.stamped([{"type": "renamed", "name": "new"}]))
-    assert [json.loads(line)["v"] for line in path.read_text().splitlines()] == [0, 1]
-    assert all(schema < 1 for schema in UPGRADERS)
-
-
-def test_sessions_are_listed_newest_first_renamed_thrown_away_and_taken_back(store):
-    first, second = create(store, name="one"), create(store, name="two")
-    answer(first)
-    first.rename(" eins ")
-    listed = {line.id: line for line in store.listing()}
-    assert (listed[first.id].name, listed[first.id].rounds) == ("eins", 1)
-    assert listed[first.id].thumb == first.state().answers[0].picture.thumb
-    assert listed[second.id].thumb is None
-    updated = [line.updated for line in store.listing()]
-    assert updated == sorted(updated, reverse=True)
-    store.trash(first.id)
-    assert [line.id for line in store.listing()] == [second.id]
-    with pytest.raises(NotFoundError, match="trash"):
-        store.open(first.id)
-    with pytest.raises(NotFoundError):
-        first.rename("too late")
-    assert store.restore(first.id).state().to_dict()["name"] == "eins"
-    with pytest.raises(NotFoundError):
-        store.restore(first.id)
-    with pytest.raises(InputError, match="cannot be a name"):
-        second.rename("a\nb")
-
-
-@pytest.mark.parametrize(
-    "id", ["", "..", "../../etc", "20261124-030000-ABCDEF", "20261124-030000-abcdef/..", "trash", 5]
-)
-def test_an_id_that_is_none_opens_nothing(store, id):
-    create(store)
-    for act in (store.open, store.trash, store.restore):
-        with pytest.raises(NotFoundError):
-            act(id)
-
-
-@pytest.mark.parametrize(
-    "file", ["../log.jsonl", "log.jsonl", "pictures/x.png", "x.png", "/etc/passwd", "a" * 20 + ".png"]
-)
-def test_a_picture_that_is_none_is_not_served(store, file):
-    session = create(store)
-    with pytest.raises(NotFoundError, match="no picture"):
-        session.picture(file)
-
-
-def test_pictures_are_kept_with_their_infotext_and_a_small_thumbnail(store):
-    from PIL import Image
-
-    session = create(store)
-    draw(session)
-    drawn = next(iter(session.state().pictures.values()))
-    with Image.open(session.picture(drawn.file)) as image:
-        assert f"HPS noise: {drawn.recipe}" in image.info["parameters"]
-    session.add_picture("9*1", "key", Image.new("RGB", (900, 300)), "text")
-    big = session.state().pictures["key", "9*1"]
-    with Image.open(session.picture(big.thumb)) as image:
-        assert image.size == (256, 85)
-
-
-def test_the_shuffle_depends_on_session_and_round_and_says_nothing_of_roles():
-    orders = [tuple(shuffled(6, seed=7, session="s", round=round)) for round in range(1, 201)]
-    assert orders[0] == tuple(shuffled(6, seed=7, session="s", round=1))
-    assert len(set(orders)) > 150
-    assert orders[0] != tuple(shuffled(6, seed=8, session="s", round=1))
-    for place in range(6):  # the incumbent comes last in the optimiser's order, and anywhere on the screen
-        share = sum(order[place] == 5 for order in orders) / len(orders)
-        assert 0.08 < share < 0.27
-
-
-def test_an_unknown_optimiser_or_batch_makes_no_session(store):
-    for bad in ({"name": "magic"}, {"batch": 1}, {"seed": -1}, {"params": {"angle_rad": "wide"}}, {"params": {"x": 1}}):
-        with pytest.raises(InputError):
-            store.create(
-                name="x",
-                settings=SETTINGS,
-                optimizer={"name": "random", "seed": 7, "batch": 4, "params": {}, **bad},
-            )
-    assert store.listing() == []
-
-
-@pytest.mark.parametrize("module", ["lib_hps.session", "lib_hps.board.service", "lib_hps.preferences.choices"])
-def test_sessions_and_the_board_load_nothing_heavy(module):
-    code = f"import sys, {module}; print(*sorted(m for m in sys.modules if '.' not in m))"
-    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd=ROOT)
-    assert not {"torch", "gradio", "diffusers", "transformers", "fastapi"} & set(done.stdout.split())

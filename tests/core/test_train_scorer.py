@@ -25,7 +25,8 @@ from lib_hps.ranking import Ranking  # noqa: E402
 from lib_hps.scoring import list_scorers, load_scorer  # noqa: E402
 from lib_hps.scoring.classifier_file import ScorerCard, write_classifier  # noqa: E402
 from lib_hps.scoring.clip.config import ClipConfig, TextConfig, VisionConfig  # noqa: E402
-from lib_hps.scoring.clip.head import FEATURES, HeadWeights, TasteHead, describe  # noqa: E402
+from lib_hps.scoring.clip.head import HeadWeights, TasteHead  # noqa: E402
+from lib_hps.scoring.clip.head_features import FEATURES, describe  # noqa: E402
 from lib_hps.scoring.clip.model import build  # noqa: E402
 from lib_hps.training.head_answers import answers  # noqa: E402
 from lib_hps.training.losses import preference_loss  # noqa: E402
