@@ -161,7 +161,7 @@ def _print_agreement(folder: Path, others: Readers) -> None:
     groups = read(folder, "tiny-sd")
     unseen = range(first_unseen(groups), len(groups))
     seen = {n: others.seen([shown.file for shown in groups[n].pictures], groups[n].wanted, n) for n in unseen}
-    for taste in ("one style", "prompt fit"):
+    for taste in ("one style", "3D style", "prompt fit"):
         scores = {
             (n, shown.file): TASTES[taste](pixels_of(shown.file), each, groups[n].wanted)
             for n in unseen

@@ -45,6 +45,7 @@ def plot(outcome: Mapping[str, Any], file: Path, sizes: Sequence[int]) -> None:
         for axis, taste in zip(row, TASTES, strict=True):
             found = outcome.get(f"{source}, {taste}")
             if not found:
+                axis.set_visible(False)
                 continue
             _curve(axis, found, sizes, label="trained")
             if more := outcome.get(f"{source}, {taste}, {PLAIN}"):

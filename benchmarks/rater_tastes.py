@@ -20,7 +20,8 @@ from lib_hps.ranking import Ranking
 NOISE = 0.15
 CANDIDATES = 4
 DRAWS = 6_000  # from which a rater's noise is found
-LIKED_STYLE, DISLIKED_STYLE = "noto", "twemoji"
+Taste = Callable[[np.ndarray, Seen, Said], float]
+"""Levels (H, W, 3), what the picture shows and what was asked for -> utility."""
 
 
 def warmth(pixels: np.ndarray, seen: Seen, wanted: Said) -> float:
@@ -53,17 +54,22 @@ def fit(pixels: np.ndarray, seen: Seen, wanted: Said) -> float:
     return 2 * seen.concept + seen.styles[wanted.style] + (seen.background == wanted.background)
 
 
-def style(pixels: np.ndarray, seen: Seen, wanted: Said) -> float:
+def style_over(liked: str, disliked: str) -> Taste:
     """One artist over another, whatever was asked for."""
-    return seen.styles[LIKED_STYLE] - seen.styles[DISLIKED_STYLE]
+
+    def style(pixels: np.ndarray, seen: Seen, wanted: Said) -> float:
+        return seen.styles[liked] - seen.styles[disliked]
+
+    return style
 
 
-TASTES: dict[str, Callable[[np.ndarray, Seen, Said], float]] = {
+TASTES: dict[str, Taste] = {
     "warm colours": warmth,
     "roundness": roundness,
     "sharpness": sharpness,
     "prompt fit": fit,
-    "one style": style,
+    "one style": style_over("noto", "twemoji"),
+    "3D style": style_over("3d", "noto"),
 }
 
 
