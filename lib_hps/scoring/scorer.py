@@ -47,6 +47,11 @@ class Scorer(ABC):
     needs_prompt: bool
     scale: Scale
 
+    @property
+    def batch_size(self) -> int:
+        """Pictures that are scored together; the last bits of a score go with how many they are."""
+        return 1
+
     @abstractmethod
     def iter_scores(self, images: Images, prompts: Prompts = None) -> Iterator[Scored]:
         """The scores one by one, in order, as they are ready; a picture that cannot be read does not stop the rest.
@@ -94,6 +99,11 @@ class BatchScorer(Scorer):
         self._slot = slot
         self._clean_prompts = clean_prompts
         self._workers = default_workers()
+
+    @property
+    def batch_size(self) -> int:
+        """See `Scorer.batch_size`."""
+        return self._slot.batch_size
 
     @property
     @abstractmethod

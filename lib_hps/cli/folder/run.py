@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from lib_hps.cli.folder.inputs import Item
 from lib_hps.cli.folder.journal import Journal, finished, journal_path, journals, read_journals
 from lib_hps.cli.folder.launch import Share
+from lib_hps.scoring.pipeline import batched
 
 if TYPE_CHECKING:
     from lib_hps.scoring import Scorer
@@ -57,7 +58,7 @@ def score_items(
     good, problems = _sound(items)
     share.wait()  # all have read the old journals before anyone writes
     block = batch_size or _BLOCK
-    pending = [item for item in share.of(good, block) if item.key not in done]
+    pending = list(_unfinished(share.of(good, block), done, scorer.batch_size))
     fresh, failed = _score(scorer, pending, Journal(journal_path(out, share.rank), name) if out else None, share)
     share.wait()
     if share.rank != 0:
@@ -84,6 +85,13 @@ def discard_journals(out: Path) -> None:
 def _sound(items: Sequence[Item]) -> tuple[list[Item], list[str]]:
     problems = [item.error for item in items if item.error]
     return [item for item in items if not item.error], problems
+
+
+def _unfinished(items: Iterable[Item], done: Container[tuple[str, int, int, str]], batch_size: int) -> Iterator[Item]:
+    """Whole batches of which anything is missing: composed as in a run that nobody stopped, for equal scores."""
+    for batch in batched(items, batch_size):
+        if any(item.key not in done for item in batch):
+            yield from batch
 
 
 def _failures(out: Path, name: str) -> dict[str, str]:
