@@ -87,3 +87,23 @@ def chromium():
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=options)
         yield browser
         browser.close()
+
+
+@pytest.fixture
+def page(board_server, chromium, request):
+    """The board's page; a test ends well only without a fault of its script and without a request to elsewhere."""
+    from board_server import PATIENCE_MS
+
+    options = getattr(request, "param", {"viewport": {"width": 1280, "height": 800}})
+    context = chromium.new_context(accept_downloads=True, **options)
+    context.set_default_timeout(PATIENCE_MS)
+    page = context.new_page()
+    page.faults, page.asked = [], []
+    page.on("pageerror", lambda error: page.faults.append(str(error)))
+    page.on("request", lambda asked: page.asked.append(asked.url))
+    page.goto(board_server.board)
+    page.get_by_role("button", name="Start", exact=True).wait_for()
+    yield page
+    assert page.faults == []
+    assert [url for url in page.asked if not url.startswith((board_server.url, "data:", "blob:"))] == []
+    context.close()

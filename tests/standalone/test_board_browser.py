@@ -1,14 +1,13 @@
-"""The ranking board in a real browser on the real server: by clicks, keys and touch, in two tabs, through a crash."""
+"""A session on the ranking board in a real browser on the real server: through a crash, in two tabs, to its picture."""
 
 from __future__ import annotations
 
 import io
 import re
-import time
 from pathlib import Path
 
 import pytest
-from board_server import CHROMIUM, PATIENCE_MS, BoardServer, begin, order, places, session_of, shot, wait_for_round
+from board_server import CHROMIUM, BoardServer, begin, order, places, session_of, shot, wait_for_round
 from PIL import Image, ImageChops
 
 from lib_hps.infotext import read_generation
@@ -18,27 +17,6 @@ if CHROMIUM is None:
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: the board was not clicked")
 pytestmark = pytest.mark.timeout(1200)
 expect = sync_api.expect
-
-
-@pytest.fixture
-def page(board_server, chromium, request):
-    options = getattr(request, "param", {"viewport": {"width": 1280, "height": 800}})
-    context = chromium.new_context(accept_downloads=True, **options)
-    context.set_default_timeout(PATIENCE_MS)
-    page = context.new_page()
-    page.faults, page.asked = [], []
-    page.on("pageerror", lambda error: page.faults.append(str(error)))
-    page.on("request", lambda asked: page.asked.append(asked.url))
-    page.goto(board_server.board)
-    page.get_by_role("button", name="Start", exact=True).wait_for()
-    yield page
-    assert page.faults == []
-    assert [url for url in page.asked if not url.startswith((board_server.url, "data:", "blob:"))] == []
-    context.close()
-
-
-def ready_scorers(board_server: BoardServer) -> list[str]:
-    return [each["name"] for each in board_server.get("/scorers")["scorers"] if each["available"]]
 
 
 def pixels(raw: bytes) -> Image.Image:
@@ -155,199 +133,6 @@ def test_of_two_tabs_the_late_one_is_told_what_the_other_did_and_shows_it(page, 
     assert [each["order"] for each in board_server.get(f"/sessions/{id}")["history"]] == [[[1]], [[3]]]
 
 
-def test_the_keyboard_alone_starts_ranks_reorders_compares_zooms_and_takes_back(page):
-    page.keyboard.press("Tab")  # the prompt is the first thing on the page
-    expect(page.get_by_label("Prompt")).to_be_focused()
-    page.keyboard.type("a cat 123")  # digits are text here
-    assert page.get_by_label("Prompt").input_value() == "a cat 123"
-    page.locator("summary", has_text="Settings").focus()
-    page.keyboard.press("Enter")
-    page.get_by_label("Steps").focus()
-    page.keyboard.press("Control+a")
-    page.keyboard.type("2")
-    page.get_by_label("Prompt").focus()
-    page.keyboard.press("Enter")
-    wait_for_round(page, 1, 6)
-    for key in ("3", "1", "=", "2", "6"):
-        page.keyboard.press(key)
-    assert order(page) == "3 > 1 = 2 > 6"
-    page.keyboard.press("1")
-    assert order(page) == "3 > 2 > 6"
-    page.keyboard.press("Control+z")
-    assert order(page) == "3 > 1 = 2 > 6"
-    page.locator("[data-chip='6']").focus()
-    page.keyboard.press("ArrowLeft")
-    assert order(page) == "3 > 6 > 1 = 2"
-    page.keyboard.press("=")
-    assert order(page) == "3 = 6 > 1 = 2"
-    page.keyboard.press("Delete")
-    assert order(page) == "3 > 1 = 2"
-    page.keyboard.press("c")
-    compare = page.get_by_role("dialog", name="Compare two pictures")
-    expect(compare).to_be_visible()
-    page.keyboard.press("ArrowRight")  # the right one, 1, is better than 3
-    page.keyboard.press("Escape")
-    expect(compare).to_be_hidden()
-    assert order(page) == "1 > 3 > 2"
-    page.locator(".hps-pick").nth(4).focus()
-    page.keyboard.press("ArrowLeft")
-    page.keyboard.press("Space")
-    zoom = page.get_by_role("dialog", name="Picture, large")
-    expect(zoom.get_by_role("img", name="Picture 4")).to_be_visible()
-    page.keyboard.press("ArrowRight")
-    expect(zoom.get_by_role("img", name="Picture 5")).to_be_visible()
-    page.keyboard.press("Space")
-    expect(zoom).to_be_hidden()
-    expect(page.locator(".hps-pick").nth(3)).to_be_focused()
-    page.keyboard.press("0")
-    expect(page.get_by_role("button", name="None is better")).to_have_attribute("aria-pressed", "true")
-    page.keyboard.press("5")
-    assert order(page) == "5"
-    page.keyboard.press("Enter")
-    wait_for_round(page, 2, 6)
-    name = page.get_by_label("Name of the session")
-    name.focus()
-    page.keyboard.press("Control+a")
-    page.keyboard.type("cats 2")
-    page.keyboard.press("Enter")
-    assert order(page) == ""
-    expect(page).to_have_title("cats 2 · round 2")
-    outlines = page.evaluate(
-        "[...document.querySelectorAll('.hps-board button, .hps-board a')].filter(x => x.offsetParent && !x.disabled)"
-        ".filter(x => !(x.getAttribute('aria-label') || x.textContent).trim()).length"
-    )
-    assert outlines == 0  # every control has a name
-
-
-def test_dragging_reorders_ties_and_ranks(page):
-    begin(page, seed=31)
-    for key in "1234":
-        page.keyboard.press(key)
-
-    def drag(source, target, part: float) -> None:
-        start, end = source.bounding_box(), target.bounding_box()
-        page.mouse.move(start["x"] + start["width"] / 2, start["y"] + start["height"] / 2)
-        page.mouse.down()
-        page.mouse.move(end["x"] + end["width"] * part, end["y"] + 20, steps=6)
-        page.mouse.up()
-
-    drag(page.locator("[data-chip='4']"), page.locator(".hps-tier").first, 0.1)
-    assert order(page) == "4 > 1 > 2 > 3"
-    drag(page.locator("[data-chip='3']"), page.locator(".hps-tier").nth(1), 0.5)
-    assert order(page) == "4 > 1 = 3 > 2"
-    drag(page.locator(".hps-pick").nth(1), page.locator(".hps-card").nth(3), 0.5)
-    assert order(page) == "2 > 4 > 1 = 3"
-    page.keyboard.press("Control+z")
-    assert order(page) == "4 > 1 = 3 > 2"
-    page.locator(".hps-pick").first.dblclick()  # looks, and leaves the order as it was
-    expect(page.get_by_role("dialog", name="Picture, large")).to_be_visible()
-    page.keyboard.press("Escape")
-    assert order(page) == "4 > 1 = 3 > 2"
-
-
-PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
-
-
-@pytest.mark.parametrize("page", [PHONE, {**PHONE, "color_scheme": "dark"}], indirect=True, ids=["light", "dark"])
-def test_a_phone_ranks_by_tapping_and_zooms_by_a_long_press_without_scrolling_sideways(page, request):
-    def fits() -> bool:
-        return page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
-
-    assert fits()
-    begin(page, seed=41)
-    assert fits()
-    cards = page.locator(".hps-pick")
-    cards.nth(1).tap()
-    cards.nth(0).tap()
-    assert places(page) == ["2nd", "1st", "", ""]
-    touch = page.context.new_cdp_session(page)
-    box = cards.nth(2).bounding_box()
-    point = {"x": box["x"] + 60, "y": box["y"] + 60}
-    touch.send("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": [point]})
-    zoom = page.get_by_role("dialog", name="Picture, large")
-    expect(zoom).to_be_visible()
-    touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
-    page.wait_for_timeout(200)
-    expect(zoom).to_be_visible()
-    assert fits()
-    zoom.get_by_role("button", name="Close").tap()
-    assert places(page) == ["2nd", "1st", "", ""]
-    shot(page, f"phone-{request.node.callspec.id}")
-    page.get_by_role("button", name="Next", exact=True).tap()
-    wait_for_round(page, 2)
-    assert fits()
-    id = session_of(page)
-    page.get_by_role("button", name="Sessions").tap()
-    mine = page.locator(".hps-session", has=page.locator(f"a[href*='{id}']"))
-    mine.locator(".hps-session-name").tap()  # the title, not the picture above it
-    wait_for_round(page, 2)
-    assert session_of(page) == id
-
-
-def test_automatic_rounds_show_progress_and_the_curve_and_cancel_keeps_the_best(page, board_server: BoardServer):
-    id = begin(page, seed=51)
-    page.get_by_role("radio", name="Automatic").click()
-    page.get_by_label("Rounds", exact=True).fill("60")
-    page.get_by_label("Stop after rounds without gain").fill("")
-    held_out = "tiny-holdout" if "tiny-holdout" in ready_scorers(board_server) else ""  # "": nobody
-    page.get_by_label("Checked by").select_option(held_out)
-    page.get_by_role("button", name="Run", exact=True).click()
-    expect(page.get_by_role("progressbar")).to_be_visible()
-    page.locator(".hps-run-chart .hps-line").first.wait_for()
-    shot(page, "auto-light")
-    page.get_by_role("button", name="Cancel", exact=True).click()
-    page.locator(".hps-running").wait_for(state="hidden")
-    state = board_server.get(f"/sessions/{id}")
-    done = len(state["history"])
-    assert 2 <= done < 60
-    scores = [each["score"] for each in state["history"]]
-    assert scores == sorted(scores)  # the incumbent of noiseless answers never falls
-    assert state["best"]["score"] == scores[-1]
-    assert page.locator(".hps-round-item").count() == done
-    assert state["task"] is None
-    assert [bool(held_out)] * done == [each["holdout"] is not None for each in state["history"]]
-    assert page.locator(".hps-rail polyline").count() == (2 if held_out else 1)
-
-
-def test_several_scorers_rank_together_with_weights(page, board_server: BoardServer):
-    if len(ready_scorers(board_server)) < 2:
-        pytest.skip("one scorer only: the bundled models are not here")
-    id = begin(page, seed=55)
-    page.get_by_role("radio", name="Automatic").click()
-    page.get_by_label("Rounds", exact=True).fill("2")
-    page.get_by_label("Ranked by").select_option("several")
-    page.get_by_label("Weight of taste").fill("2")
-    page.get_by_label("Weight of tiny-hps").fill("0.5")
-    page.get_by_label("Weight of tiny-holdout").fill("0")
-    page.get_by_label("Checked by").select_option("tiny-hps")
-    page.get_by_role("button", name="Run", exact=True).click()
-    page.get_by_text("The held-out scorer must be another one").wait_for()
-    page.get_by_label("Checked by").select_option("tiny-holdout")
-    page.get_by_role("button", name="Run", exact=True).click()
-    expect(page.locator(".hps-round-item")).to_have_count(2)
-    history = board_server.get(f"/sessions/{id}")["history"]
-    assert {each["by"] for each in history} == {"ensemble:taste=2,tiny-hps=0.5"}
-    assert "taste + tiny-hps" in page.locator(".hps-round-item").first.inner_text()
-
-
-def test_a_mixed_round_shows_the_scorers_order_and_the_person_changes_it(page, board_server: BoardServer):
-    id = begin(page, seed=61)
-    page.get_by_role("radio", name="Mixed").click()
-    page.get_by_label("Draw").fill("9")
-    page.get_by_role("button", name="Draw and choose").click()
-    page.get_by_text("This is the scorer's order").wait_for()
-    state = board_server.get(f"/sessions/{id}")
-    shown = [number for tier in state["ranking"] for number in tier]
-    scores = {each["number"]: each["score"] for each in state["candidates"]}
-    assert [scores[number] for number in shown] == sorted(scores.values(), reverse=True)
-    assert order(page) == " > ".join(map(str, shown))
-    page.locator(f"[data-chip='{shown[0]}']").click()
-    page.keyboard.press("Enter")
-    page.locator(".hps-round-item").wait_for()
-    assert board_server.get(f"/sessions/{id}")["history"][0]["order"] == [[number] for number in shown[1:]]
-    page.get_by_role("button", name="Cancel", exact=True).click()
-
-
 def test_sessions_are_renamed_branched_deleted_brought_back_exported_and_imported(
     page, board_server: BoardServer, tmp_path
 ):
@@ -407,60 +192,3 @@ def test_settings_change_between_rounds_and_a_mistake_is_said_and_loses_nothing(
     page.goto(f"{board_server.board}#hps=20200101-000000-aaaaaa")
     page.locator(".hps-error").wait_for()
     expect(page.get_by_role("button", name="Start", exact=True)).to_be_enabled()
-
-
-def test_inside_another_page_the_board_takes_no_keys_and_no_looks_of_its_host(page, board_server: BoardServer):
-    id = begin(page, seed=91)
-    page.goto(f"{board_server.url}/hps/v1/version")
-    page.evaluate(
-        """async (id) => {
-            document.body.innerHTML =
-                '<div class="gradio-container dark"><textarea></textarea><div id="here"></div></div>';
-            window.pressed = [];
-            document.addEventListener("keydown", (event) => window.pressed.push([event.key, event.defaultPrevented]));
-            const href = "/hps/v1/board/static/board.css";
-            const look = Object.assign(document.createElement("link"), {rel: "stylesheet", href});
-            document.head.append(look);
-            await new Promise((done) => (look.onload = done));
-            const {mount} = await import("/hps/v1/board/static/board.js");
-            window.board = mount(document.getElementById("here"), {api: "/hps/v1", hash: false});
-            await window.board.open(id);
-        }""",
-        id,
-    )
-    wait_for_round(page, 1)
-    assert page.evaluate("window.board.root.classList.contains('hps-dark')")  # the host's class
-    area = page.locator("textarea").first
-    area.focus()
-    for key in ("1", "0", "Enter", " ", "c", "Control+z"):
-        page.keyboard.press(key)
-    assert area.input_value() == "" or "1" in area.input_value()
-    assert order(page) == ""
-    page.evaluate("document.activeElement.blur()")
-    page.keyboard.press("2")
-    assert order(page) == ""
-    assert not any(prevented for _, prevented in page.evaluate("window.pressed"))
-    page.locator(".hps-pick").nth(2).click()
-    page.keyboard.press("2")
-    assert order(page) == "3 > 2"
-    assert page.evaluate("getComputedStyle(document.querySelector('textarea')).fontSize") == "13.3333px"
-    page.evaluate("window.board.unmount()")
-    assert page.locator(".hps-board").count() == 0
-
-
-@pytest.mark.parametrize("count", [4, 6, 9])
-def test_four_to_nine_large_pictures_fit_the_screen_without_scrolling(page, board_server: BoardServer, count):
-    made = board_server.post(
-        "/sessions",
-        {"seed": 5, "batch": count, "settings": {"prompt": "a cat", "steps": 1, "width": 128, "height": 96}},
-    )
-    board_server.post(f"/sessions/{made['id']}/draw", {})
-    page.goto(f"{board_server.board}#hps={made['id']}")
-    wait_for_round(page, 1, count)
-    for number in range(1, count + 1):
-        page.keyboard.press(str(number))
-    time.sleep(0.3)
-    assert page.evaluate("document.documentElement.scrollHeight <= window.innerHeight")
-    boxes = [card.bounding_box() for card in page.locator(".hps-card").all()]
-    assert all(box["width"] / box["height"] == pytest.approx(128 / 96, rel=0.02) for box in boxes)
-    assert min(box["width"] for box in boxes) >= 150

@@ -15,9 +15,7 @@ from lib_hps.board.service import BoardService
 from lib_hps.cli import main
 from lib_hps.diffusion.noise import ImageNoise
 from lib_hps.diffusion.request import GenerationRequest, Picture
-from lib_hps.diffusion.samplers import SAMPLERS, Run, moves, moves_left
-from lib_hps.diffusion.schedules import NoiseSchedule
-from lib_hps.diffusion.second_pass import SecondPass
+from lib_hps.diffusion.samplers import SAMPLERS
 from lib_hps.errors import InputError
 from lib_hps.hosts.standalone.rendering import read_text_or_picture, render, request_from
 from lib_hps.hosts.standalone.rounds import StandaloneHost, draw_recipe, realise
@@ -203,118 +201,6 @@ def test_the_winner_gets_larger_is_kept_among_the_outputs_and_can_be_drawn_again
     assert infotext == final["infotext"]
     (kept,) = (tmp_path / "outputs").glob("????-??-??/*/*.png")
     assert kept.read_bytes() == path.read_bytes()
-
-
-@pytest.mark.parametrize("strength", [0.3, 0.75, 1.0])
-@pytest.mark.parametrize("sampler", SAMPLERS)
-def test_a_second_pass_begins_with_the_latent_noised_up_to_its_strength(sampler, strength):
-    """The model is first asked about sqrt(a_t) * latent + sqrt(1 - a_t) * noise, with t about strength * 1000."""
-    import torch
-
-    schedule = NoiseSchedule()
-    generator = torch.Generator().manual_seed(0)
-    latent, noise = (torch.randn((1, 4, 8, 8), generator=generator) for _ in range(2))
-    asked = []
-
-    def eps(x, t):
-        asked.append((x, float(t)))
-        return torch.zeros_like(x)
-
-    second = SecondPass(dataclasses.replace(REQUEST, sampler=sampler, steps=20), width=64, height=64, strength=strength)
-    count = moves(sampler, second.steps, schedule)
-    skipped = second.skipped(count)
-    run = Run(eps, schedule, noise, second.steps, lambda: noise, latent=latent, skipped=skipped)
-    walked = list(SAMPLERS[sampler][0](run))
-    assert len(walked) == moves_left(sampler, second.steps, schedule, skipped)
-    assert abs(len(walked) - 20) <= (3 if sampler == "DDIM" else 1)
-    x, t = asked[0]
-    # A1111's samplers on time steps begin one step below
-    noised = t + 1000 // second.steps if sampler in ("DDIM", "UniPC") else t
-    a = float(1 / (schedule.t_to_sigma(torch.tensor(min(noised, 999.0))) ** 2 + 1))
-    assert torch.allclose(x, a**0.5 * latent + (1 - a) ** 0.5 * noise, atol=2e-3)
-    if "Karras" not in sampler:  # whose steps are not even in time
-        assert abs(noised / 1000 - strength) < 0.06
-
-
-def test_a_second_pass_draws_the_size_asked_for_and_the_same_every_time(pipeline):
-    first = next(pipeline.generate(REQUEST)).image
-    passes = [list(pipeline.refine(REQUEST, first, width=96, height=128, strength=s)) for s in (0.5, 0.5, 0.7, 0.0)]
-    images = [pixels(events[-1].image) for events in passes]
-    assert images[0].shape == (128, 96, 3)
-    assert (images[0] == images[1]).all()
-    assert np.abs(images[0] - images[2]).max() > 8
-    assert [len(events) - 1 for events in passes] == [2, 2, 2, 0]  # of four steps; A1111's DDIM leaves out two
-    assert [event.fraction for event in passes[0][:-1]] == [0.5, 1.0]
-
-
-def test_a_second_pass_walks_the_end_of_the_schedule_as_hires_fix_does():
-    second = SecondPass(dataclasses.replace(REQUEST, steps=20), width=128, height=128, strength=0.5)
-    assert (second.steps, second.skipped(40)) == (40, 20)  # A1111: t_enc = 19, sigmas[40 - 19 - 1:]
-    full = SecondPass(dataclasses.replace(REQUEST, steps=20), width=128, height=128, strength=1.0)
-    assert (full.steps, full.skipped(20)) == (20, 0)
-    for bad in (-0.1, 1.1, float("nan")):
-        with pytest.raises(InputError, match="strength"):
-            SecondPass(REQUEST, width=128, height=128, strength=bad)
-
-
-def test_a_picture_is_encoded_the_same_every_time_in_the_latents_shape(pipeline):
-    image = next(pipeline.generate(REQUEST)).image
-    latent = pipeline._decoder.encode(image)
-    assert latent.shape == (1, 4, 8, 8)
-    assert bool((latent == pipeline._decoder.encode(image)).all())
-
-
-def test_optimize_leaves_the_best_picture_a_report_and_a_session_that_opens(tiny_checkpoint, scorer, tmp_path, capsys):
-    out = tmp_path / "run"
-    command = ["optimize", "--prompt", "a <b>cat</b>", "--checkpoint", str(tiny_checkpoint), "--scorer", scorer]
-    other = write_scorer(tmp_path / "watcher.safetensors")
-    command += [
-        "--holdout",
-        other,
-        "--rounds",
-        "3",
-        "--batch",
-        "3",
-        "--optimizer",
-        "random",
-        "--steps",
-        "2",
-        "--seed",
-        "4",
-    ]
-    assert main([*command, "--sampler", "DDIM", "--size", "64x64", "--device", "cpu", "--out", str(out)]) == 0
-    said = capsys.readouterr()
-    assert said.out.split() == [str(out / "best.png"), str(out / "report.html")]
-    assert "All 3 rounds are done, 7 pictures drawn" in said.err
-    html = (out / "report.html").read_text("utf-8")
-    assert "<b>cat" not in html
-    assert html.count('<circle class="mark"') == html.count('<circle class="other"') == 3
-    assert html.count("data:image/webp;base64,") == 2 + 3
-    assert "http" not in html
-    assert "watcher (held out" in html
-    (line,) = SessionStore(out / "sessions").listing()
-    state = SessionStore(out / "sessions").open(line.id).state()
-    assert [answer.holdout_by for answer in state.answers] == ["watcher"] * 3
-    scores = [answer.score for answer in state.answers]
-    assert scores == sorted(scores)
-    assert read_generation(out / "best.png").settings["HPS noise"] == state.best
-
-
-def test_optimize_refuses_what_cannot_be_in_one_sentence(tiny_checkpoint, scorer, tmp_path, capsys):
-    command = ["optimize", "--prompt", "x", "--checkpoint", str(tiny_checkpoint), "--scorer", scorer, "--device", "cpu"]
-    command += ["--out", str(tmp_path / "o"), "--size", "64x64", "--steps", "2"]
-    for more, said in (
-        (["--rounds", "0"], "rounds is 0"),
-        (["--batch", "1"], "batch is 1"),
-        (["--optimizer", "magic"], "no optimiser 'magic'"),
-        (["--sampler", "magic"], "no sampler 'magic'"),
-        (["--size", "63x64"], "multiple of 8"),
-        (["--holdout", "magic"], "'magic' is not known"),
-        (["--images", "2"], "one round alone draws"),
-    ):
-        assert main([*command, *more]) == 2
-        assert said in capsys.readouterr().err
-    assert not (tmp_path / "o" / "report.html").exists()
 
 
 def test_the_page_and_the_board_are_served_by_one_program(pipeline, scorer, tmp_path):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from slow_hub import WHOLE_FILE, SlowHub, whole_weights
+from webui_board import Board
 from webui_page import Page, opened
 from webui_server import WebUI, find_root, running
 
@@ -36,3 +37,13 @@ def page(webui: WebUI) -> Iterator[Page]:
     with opened(webui.url) as page:
         yield page
         assert page.errors == []
+
+
+@pytest.fixture
+def board(webui: WebUI, page: Page) -> Board:
+    """The mode "Rank" on the page."""
+    page.raw.set_viewport_size({"width": 1280, "height": 900})
+    page.fill(count=1, size=2, seed=11)
+    board = Board(webui, page)
+    board.choose()
+    return board
