@@ -24,7 +24,7 @@ from .captions import caption
 from .contrastive import Recipe, naming_loss, normalise
 from .drawn import ALIKE
 from .emoji import STYLES, Emoji
-from .loop import device, train
+from .loop import autocast, device, train
 
 CANDIDATES = 8
 REAL, DRAWN = 6, 10  # choices in a batch
@@ -129,7 +129,7 @@ def train_on_choices(
             if isinstance(layer, torch.nn.BatchNorm2d):
                 layer.eval()  # choices are made as the scorer will see pictures: alone
         images, prompts, order = source.draw(generator)
-        with torch.autocast(device().type, dtype=torch.bfloat16):
+        with autocast():
             logits = choice_logits(model, tokenizer, images, prompts)
         named = naming_loss(recipe, model, source.emoji, source.rgba, tokenizer, generator, count=NAMED)
         return order_loss(logits, order.to(device())) + NAMING_WEIGHT * named

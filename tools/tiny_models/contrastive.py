@@ -22,7 +22,7 @@ from .augment import compose, draw_backgrounds, premultiply
 from .captions import CONTEXT, caption
 from .emoji import SIZE_PX, STYLES, Emoji
 from .judge import roughen
-from .loop import Stage, device, train
+from .loop import Stage, autocast, device, train
 
 EMOJI_A_BATCH = 72  # each in two styles
 MEAN = torch.tensor([0.48145466, 0.4578275, 0.40821073]).view(3, 1, 1)
@@ -100,7 +100,7 @@ def naming_loss(
     images, said, match = draw_pairs(emoji, rgba, generator, count=count)
     if recipe.rough:
         images = roughen(images, generator)
-    with torch.autocast(device().type, dtype=torch.bfloat16):
+    with autocast():
         seen, read, scale = model(normalise(images).to(device()), tokenizer(said).to(device()))
     cosine = seen.float() @ read.float().T
     loss = _sigmoid_loss if recipe.sigmoid_loss else softmax_loss

@@ -14,7 +14,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 from .augment import compose, draw_backgrounds, premultiply
 from .captions import caption
 from .emoji import STYLES, Emoji
-from .loop import Stage, batches_from, device, train
+from .loop import Stage, autocast, batches_from, device, train
 from .text import TEXT_WIDTH
 from .vae import encode
 
@@ -96,7 +96,7 @@ def train_diffusion(
         noise = torch.randn(clean.shape, generator=generator)
         signal = alphas[steps].view(-1, 1, 1, 1)
         noisy = signal.sqrt() * clean + (1 - signal).sqrt() * noise
-        with torch.autocast(device().type, dtype=torch.bfloat16):
+        with autocast():
             predicted = model(noisy.to(device()), steps.to(device()), tokens)
         error = F.mse_loss(predicted.float().cpu(), noise, reduction="none").mean(dim=(1, 2, 3))
         snr = (signal / (1 - signal)).flatten()

@@ -12,7 +12,7 @@ from torch import nn
 
 from .augment import compose, draw_backgrounds, premultiply
 from .emoji import STYLES, Emoji
-from .loop import Stage, device, train
+from .loop import Stage, autocast, device, train
 
 # 50 concepts: what people would try first
 CONCEPTS = [
@@ -113,7 +113,7 @@ def train_judge(
         images = roughen(
             compose(rgba[rows], draw_backgrounds(BATCH, generator), generator, scale=(0.7, 1.1)), generator
         )
-        with torch.autocast(device().type, dtype=torch.bfloat16):
+        with autocast():
             logits = judge(images.to(device()))
         return F.cross_entropy(logits.float(), (rows // len(styles)).to(device()), label_smoothing=0.05)
 

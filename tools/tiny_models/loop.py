@@ -7,7 +7,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,6 +15,8 @@ from typing import Any
 
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from lib_hps.scoring.device import cpu_computes_bf16
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +37,13 @@ class Stage:
 
 def device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def autocast() -> AbstractContextManager[object]:
+    """bf16 on a GPU and on a CPU that has instructions for it; where it would be emulated, ten times slower, fp32."""
+    if device().type == "cuda" or cpu_computes_bf16():
+        return torch.autocast(device().type, dtype=torch.bfloat16)
+    return nullcontext()
 
 
 def train(

@@ -15,7 +15,7 @@ from .captions import CONTEXT
 from .contrastive import draw_pairs, softmax_loss
 from .emoji import Emoji
 from .judge import Judge
-from .loop import Stage, device, train
+from .loop import Stage, autocast, device, train
 
 STAGE = Stage(name="text", steps=900, lr=1e-3, weight_decay=0.05)
 TEXT_WIDTH = 96
@@ -63,7 +63,7 @@ def train_text(emoji: list[Emoji], pictures: np.ndarray, tokenizer: CLIPTokenize
     def loss_of(generator: torch.Generator) -> torch.Tensor:
         images, said, match = draw_pairs(emoji, rgba, generator)
         tokens = tokenizer(said, padding="max_length", truncation=True, return_tensors="pt").input_ids
-        with torch.autocast(device().type, dtype=torch.bfloat16):
+        with autocast():
             logits = pair(images.to(device()), tokens.to(device()))
         return softmax_loss(logits.float(), match.to(device()))
 

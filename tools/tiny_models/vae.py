@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from diffusers import AutoencoderKL
 
 from .augment import compose, draw_backgrounds, premultiply
-from .loop import Stage, device, train
+from .loop import Stage, autocast, device, train
 
 SCALE_FACTOR = 0.18215
 CHANNELS = (32, 32, 64, 96)
@@ -49,7 +49,7 @@ def train_vae(pictures: np.ndarray, folder: Path) -> AutoencoderKL:
         images = compose(rgba[rows], draw_backgrounds(BATCH, generator), generator, scale=(0.7, 1.1))
         images = images.to(device())
         noise = torch.randn(BATCH, 4, 8, 8, generator=generator).to(device())
-        with torch.autocast(device().type, dtype=torch.bfloat16):
+        with autocast():
             restored, mean = forward(images, noise)
         restored, mean = restored.float(), mean.float()
         return _pixel_loss(restored, images) + SPREAD_PENALTY * F.relu(mean.square().mean() - 1)
@@ -72,7 +72,7 @@ def sharpen_decoder(vae: AutoencoderKL, pictures: np.ndarray, folder: Path) -> A
         # a little noise: what the UNet makes is never quite what the encoder would
         latents = encode(vae, images)
         latents = latents + 2 * POSTERIOR_STD * torch.randn(latents.shape, generator=generator)
-        with torch.autocast(device().type, dtype=torch.bfloat16):
+        with autocast():
             restored = vae.decode(latents.to(device()) / SCALE_FACTOR).sample
         return _pixel_loss(restored.float(), images.to(device())) + SPIKE_PENALTY * spikes.pop()
 
@@ -84,7 +84,7 @@ def sharpen_decoder(vae: AutoencoderKL, pictures: np.ndarray, folder: Path) -> A
 @torch.no_grad()
 def encode(vae: AutoencoderKL, images: torch.Tensor) -> torch.Tensor:
     """Images (N, 3, H, W) in -1..1 -> scaled mean latents (N, 4, H/8, W/8), about unit variance."""
-    with torch.autocast(device().type, dtype=torch.bfloat16):
+    with autocast():
         chunks = [vae.encode(c.to(device())).latent_dist.mean.float().cpu() for c in images.split(64)]
     return torch.cat(chunks) * SCALE_FACTOR
 
