@@ -42,7 +42,7 @@ class Job:
     """A rater and its pictures; `plain` is the file of a CLIP without choices, where there is one.
 
     Attributes:
-        base: the start model: the name of a scorer, or "plain".
+        base: the start model: the name of a scorer, or a classifier's file, which is called by its folder.
     """
 
     folder: Path
@@ -55,15 +55,11 @@ class Job:
     base: str = "tiny-hps"
 
     @property
-    def start(self) -> str:
-        """What `load_scorer` takes."""
-        return str(self.plain) if self.base == PLAIN else self.base
-
-    @property
     def name(self) -> str:
+        base = Path(self.base).parent.name or self.base
         more = [
             word
-            for word, usual in ((self.answers, "picks"), (self.method, "head"), (self.base, "tiny-hps"))
+            for word, usual in ((self.answers, "picks"), (self.method, "head"), (base, "tiny-hps"))
             if word != usual
         ]
         return ", ".join([self.source, self.taste, *more])
@@ -113,7 +109,7 @@ def trained(picks: Sequence[Pick], job: Job, work: Path) -> str:
     data.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     validation = 0.0 if job.method == "head" else 0.1  # the head has its own cross-validation
     places = {"device": "cpu", "images": images}
-    config = ScorerConfig(base=job.start, method=job.method, validation_share=validation, test_share=0.0, **places)
+    config = ScorerConfig(base=job.base, method=job.method, validation_share=validation, test_share=0.0, **places)
     train_scorer(data, out, work / "run", config)
     return str(out)
 
@@ -129,7 +125,7 @@ def measure(job: Job, outcome: dict[str, Any], keep: Path) -> None:
     found["chance"] = rater.chance / found["ceiling"]
     if isinstance(rater, OrderingRater):
         found["errors by gap"] = rater.curve()
-    known = {START: job.start, OTHER: OTHER} | ({PLAIN: str(job.plain)} if job.plain else {})
+    known = {START: job.base, OTHER: OTHER} | ({PLAIN: str(job.plain)} if job.plain else {})
     for name in (*known, *map(str, job.sizes)):
         if name in found:
             continue
@@ -153,12 +149,11 @@ def main() -> None:
     parser.add_argument("--taste", choices=list(TASTES), action="append")
     parser.add_argument("--answers", choices=list(RATERS), default="picks", help="of the raters (see their modules)")
     parser.add_argument("--method", choices=("head", "lora", "blocks"), default="head", help="of hps train-scorer")
-    parser.add_argument("--base", default="tiny-hps", help='start model; "plain" for that of --plain')
+    parser.add_argument("--base", default="tiny-hps", help="start model: a scorer's name or a classifier's file")
     parser.add_argument("--sizes", type=int, nargs="+", choices=SIZES, default=SIZES, help="choices to learn from")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
-    start = str(arguments.plain) if arguments.base == PLAIN else arguments.base
-    digest = f"{load_base(start).digest} {FEATURES}"
+    digest = f"{load_base(arguments.base).digest} {FEATURES}"
     whole: dict[str, Any] = {}
     for source in arguments.source or ("tiny-sd", "emoji"):
         for taste in arguments.taste or TASTES:

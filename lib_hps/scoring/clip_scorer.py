@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from lib_hps.errors import InputError, WeightsError
@@ -79,16 +79,16 @@ class ClipScorer(BatchScorer):
         import torch
         from torch.nn.functional import normalize
 
-        missing = [text for text in dict.fromkeys(prompts) if self._features.get(text) is None]
-        fresh: Mapping[str, torch.Tensor] = {}
+        kept = {text: self._features.get(text) for text in dict.fromkeys(prompts)}
+        found = {text: feature for text, feature in kept.items() if feature is not None}
+        missing = [text for text in kept if text not in found]
         if missing:
             tokens = self._tokens(missing)
             features = self._slot.run(lambda model, rows: model.encode_text(rows).float(), tokens)
-            fresh = dict(zip(missing, normalize(features, dim=-1), strict=True))
-            for text, feature in fresh.items():
+            for text, feature in zip(missing, normalize(features, dim=-1), strict=True):
+                found[text] = feature
                 self._features.put(text, feature)
-        rows = [fresh[text] if text in fresh else self._features.get(text) for text in prompts]
-        return torch.stack([row.to(self._slot.device) for row in rows if row is not None])
+        return torch.stack([found[text].to(self._slot.device) for text in prompts])
 
     def _tokens(self, texts: list[str]) -> torch.Tensor:
         if self._tokenizer is None:

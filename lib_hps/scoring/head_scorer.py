@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from lib_hps.errors import InputError, WeightsError
 
 from .clip_scorer import ClipScorer
+from .prompts import tags_of
 
 if TYPE_CHECKING:
     import torch
@@ -36,7 +37,16 @@ class HeadScorer(ClipScorer):
         described = dict(zip(sizes, flat.split(list(sizes.values()), dim=1), strict=True))
         texts = self.text_features(prompts).to(flat.device)
         model = self._slot.get()
-        return model.head(described, texts, model.logit_scale.detach().float().exp().to(flat.device))
+        tags = self._tags(prompts).to(flat.device) if model.head.asks_tags else None
+        return model.head(described, texts, model.logit_scale.detach().float().exp().to(flat.device), tags)
+
+    def _tags(self, prompts: list[str]) -> torch.Tensor:
+        """Features of the prompts' tags (N, most tags, E), with zeros behind the last."""
+        from .clip.tag_features import side_by_side
+
+        each = [tags_of(prompt) for prompt in prompts]
+        features = self.text_features([tag for tags in each for tag in tags])
+        return side_by_side(features.split([len(tags) for tags in each]))
 
 
 def load_with_head(path: Path, device: torch.device, dtype: torch.dtype, head: Mapping[str, Any]) -> Any:

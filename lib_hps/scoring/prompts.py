@@ -15,6 +15,7 @@ _BREAK = re.compile(r"\bBREAK\b")
 _TRAILING_WEIGHT = re.compile(r"\s*:\s*[-+]?(?:\d+\.?\d*|\.\d+)\s*$")
 _NUMBER = re.compile(r"\s*[-+]?(?:\d+\.?\d*|\.\d+)\s*")
 _TOKEN = re.compile(r"\\[()\[\]]|[()\[\]|:]|[^\\()\[\]|:]+|\\", re.DOTALL)
+MOST_TAGS = 32
 _SYNTAX = re.compile(r"[(\[]|\\[)\]]|<\w+:|\bAND(?:_[A-Z]+)?\b|\bBREAK\b")
 
 
@@ -102,3 +103,9 @@ def clean_prompt(text: str) -> str:
     if len(clauses) > 1:
         clauses = [_TRAILING_WEIGHT.sub("", clause) for clause in clauses]
     return _tidied(" , ".join(_without_brackets(clause) for clause in clauses))
+
+
+def tags_of(prompt: str) -> list[str]:
+    """The parts between the commas and lines of a cleaned prompt: at least one, at most 32."""
+    parts = [part.strip() for part in re.split(r"[,\n]", prompt)]
+    return [part for part in parts if part][:MOST_TAGS] or [prompt]

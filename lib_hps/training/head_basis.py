@@ -17,6 +17,7 @@ from lib_hps.scoring.clip.head_features import THUMBNAIL
 from lib_hps.training.head_blocks import Block, Table, Terms, is_of_tower
 from lib_hps.training.head_directions import Affine, leading_directions, side_by_side, stacked
 from lib_hps.training.head_network import Networks
+from lib_hps.training.head_tags import tag_block
 from lib_hps.training.head_words import find_words, word_blocks
 
 _COLUMNS = 32
@@ -68,6 +69,9 @@ def make_blocks(table: Table, wins: Tensor, folds: Tensor, networks: Networks | 
         found[f"{name} waves"] = _waves_block(name, described, seed)
     if networks:
         found["network"] = Block("network", networks.unbiased[:, None], partial(_put_network, networks))
+    subjects = _bank(torch.stack([table.tags[prompt][0] for prompt in table.prompts]))
+    if len(subjects) >= _SMALLEST_BANK:
+        found["tags"] = tag_block(table, subjects)
     bank = _bank(table.texts)
     if len(bank) >= _SMALLEST_BANK:
         values = naming(table.cosine, table.scale, described["embedding"], bank)
@@ -129,6 +133,6 @@ def _waves_block(name: str, described: Mapping[str, Tensor], seed: int) -> Block
 
 
 def _bank(texts: Tensor) -> Tensor:
-    """(M, E): embeddings of at most 512 different prompts."""
+    """(M, E): at most 512 different ones of the embeddings."""
     different = texts.unique(dim=0)
     return different[torch.randperm(len(different), generator=torch.Generator().manual_seed(0))[:_BANK]]

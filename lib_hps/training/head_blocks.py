@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from torch import Tensor
 
 from lib_hps.scoring.clip.head import HeadWeights
+from lib_hps.scoring.clip.tag_features import Crowd
 
 
 def is_of_tower(group: str) -> bool:
@@ -24,6 +25,7 @@ class Table:
 
     Attributes:
         scale: exp(logit_scale), ().
+        tags: embeddings (T, E) of each different prompt's tags.
     """
 
     described: Mapping[str, Tensor]
@@ -31,6 +33,7 @@ class Table:
     texts: Tensor
     cosine: Tensor
     scale: Tensor
+    tags: Mapping[str, Tensor]
 
 
 @dataclass
@@ -42,6 +45,7 @@ class Terms:
     waves: dict[str, tuple[Sequence[str], Sequence[Tensor]]] = field(default_factory=dict)
     naming: tuple[Tensor, Tensor] | None = None
     network: tuple[Tensor, Mapping[str, Tensor]] | None = None
+    tags: tuple[Tensor, Crowd] | None = None
 
     def add(self, group: str, weights: Tensor) -> None:
         """Linear weights (F,) of a group, beside those that are there."""
@@ -75,4 +79,4 @@ def head_of(blocks: Mapping[str, Block], cosine: Tensor, weights: Sequence[Tenso
     for block, mine in zip(blocks.values(), weights, strict=True):
         if mine.any():
             block.put(terms, mine)
-    return HeadWeights(cosine, terms.linear, terms.prompted, terms.waves, terms.naming, terms.network)
+    return HeadWeights(cosine, terms.linear, terms.prompted, terms.waves, terms.naming, terms.network, terms.tags)

@@ -92,7 +92,7 @@ def _without_idle_families(
     family = ["start", *(block.family for block in blocks.values())]
     losses, hits = problem.held_out(known, folds, variances)
     problem.note({"held-out loss": float(losses.mean())})
-    for gone in ("network", "embedding", "towers", "waves", "words", "naming", "prompt", "pixels"):
+    for gone in ("network", "embedding", "towers", "waves", "words", "naming", "tags", "prompt", "pixels"):
         kept = variances * torch.tensor([float(name != gone) for name in family])
         if not torch.equal(kept, variances):
             without, hits_without = problem.held_out(known, folds, kept)

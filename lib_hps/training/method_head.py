@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from lib_hps.scoring.clip.head_features import FEATURES, THUMBNAIL, describe
+from lib_hps.scoring.clip.tag_features import side_by_side
+from lib_hps.scoring.prompts import tags_of
 from lib_hps.training.choice_task import TrainingChoice, top_1_accuracy
 from lib_hps.training.feature_cache import FeatureCache
 from lib_hps.training.feature_reader import FeatureReader, fill_under_a_bar
@@ -106,7 +108,13 @@ class HeadMethod:
         described = {name: x if name == THUMBNAIL else x.float() for name, x in groups}
         read = torch.stack([texts[prompt] for _, prompt in examples])
         cosine = (described["embedding"] * read).sum(dim=1) * self._scale()
-        return Table(described, [prompt for _, prompt in examples], read, cosine, self._scale())
+        return Table(described, [prompt for _, prompt in examples], read, cosine, self._scale(), self._tags(texts))
+
+    def _tags(self, prompts: Iterable[str]) -> dict[str, torch.Tensor]:
+        """(T, E) of each prompt."""
+        each = {prompt: tags_of(prompt) for prompt in prompts}
+        texts = self._texts({tag for tags in each.values() for tag in tags})
+        return {prompt: torch.stack([texts[tag] for tag in tags]) for prompt, tags in each.items()}
 
     def _scale(self) -> torch.Tensor:
         return self._clip.logit_scale.detach().float().exp().cpu()
@@ -120,5 +128,6 @@ class HeadMethod:
     def _accuracy(self, fitted: Fitted, choices: Sequence[TrainingChoice]) -> float:
         table = self._table([(image, choice.prompt) for choice in choices for image in choice.images])
         with torch.inference_mode():
-            scores = fitted.head(table.described, table.texts, self._scale())
+            tags = side_by_side([table.tags[prompt] for prompt in table.prompts])
+            scores = fitted.head(table.described, table.texts, self._scale(), tags)
         return top_1_accuracy(scores, [choice.ranking for choice in choices])

@@ -13,6 +13,8 @@ from PIL import Image
 torch = pytest.importorskip("torch")
 pytest.importorskip("accelerate")
 
+from head_table import make_table, tags_in  # noqa: E402
+
 from lib_hps.ranking import Ranking  # noqa: E402
 from lib_hps.scoring import load_scorer  # noqa: E402
 from lib_hps.scoring.clip.head import TasteHead, naming  # noqa: E402
@@ -32,27 +34,12 @@ NAMES = [
     "tree", "flower", "leaf", "cactus", "house", "car", "bus", "train", "ship", "rocket", "bell", "gift", "book",
     "key", "lamp", "clock", "drum", "guitar", "ball", "kite", "crown", "ring", "shoe", "hat", "glove", "sock",
 ]
-SIZES = {
-    "colours": 42, "palette": 343, "tones": 60, "shades": 60, "edges": 63, "texture": 72, "rings": 30, "figure": 51,
-    "shape": 24, "patches": 20, "layer 0": 20, "layer 1": 30, "embedding": 16,
-}
 # fmt: on
 
 
 @pytest.fixture
 def table() -> Table:
-    """Forty prompts, "red" in every second one, five pictures each; the first shade says how red a picture is."""
-    generator = torch.Generator().manual_seed(0)
-    prompts = [f"thing{i}, {'red' if i % 2 else 'blue'} kind" for i in range(40) for _ in range(5)]
-    described = {name: torch.randn(200, size, generator=generator) for name, size in SIZES.items()}
-    described["embedding"] = torch.nn.functional.normalize(described["embedding"], dim=1)
-    is_red = torch.tensor([float("red" in prompt) for prompt in prompts])
-    described["shades"][:, 0] += 4 * is_red
-    texts = torch.randn(40, 16, generator=generator).repeat_interleave(5, dim=0)
-    texts[:, 0] += 3 * is_red
-    texts = torch.nn.functional.normalize(texts, dim=1)
-    scale = torch.tensor(20.0)
-    return Table(described, prompts, texts, scale * (described["embedding"] * texts).sum(dim=1), scale)
+    return make_table()
 
 
 def folds() -> torch.Tensor:
@@ -95,7 +82,9 @@ def test_a_head_scores_what_its_columns_say_up_to_a_constant(table):
     fixed = {name: weights[name] for name, block in blocks.items() if block.family != "words"}
     wanted = 0.5 * table.cosine + sum(blocks[name].columns @ each for name, each in fixed.items())
     kept = [fixed.get(name, torch.zeros(block.columns.shape[1])) for name, block in blocks.items()]
-    found = TasteHead(head_of(blocks, torch.tensor(0.5), kept))(table.described, table.texts, table.scale)
+    found = TasteHead(head_of(blocks, torch.tensor(0.5), kept))(
+        table.described, table.texts, table.scale, tags_in(table)
+    )
     assert float((found - wanted).std()) < 1e-3
     # of the words' blocks the columns are unbiased, so they are compared by what the look sees
     mine = word_blocks(words, table, directions, torch.ones(200), folds())

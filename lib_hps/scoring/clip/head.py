@@ -2,8 +2,8 @@
 
 The head adds to exp(logit_scale) * cosine, of groups of features (`head_features.describe`): linear terms, products
 with the prompt's embedding, waves, which are cosines of random mixtures (Rahimi and Recht 2007) and stand for whatever
-is not linear, what small networks that look at the pixels think, and how much better the prompt fits than others
-(`naming`). Shapes: N batch, F of a group, E embedding, R rank.
+is not linear, what small networks that look at the pixels think, how much better the prompt fits than others
+(`naming`), and how well its tags fit (`tag_features`). Shapes: N batch, F of a group, E embedding, R rank.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from torch import Tensor
 from lib_hps.errors import InputError
 from lib_hps.scoring.clip.head_features import FEATURES, OLDEST, THUMBNAIL
 from lib_hps.scoring.clip.small_network import see_together
+from lib_hps.scoring.clip.tag_features import Crowd, fit_of_tags
 
 PREFIX = "hps_head."
 
@@ -33,6 +34,7 @@ class HeadWeights:
         waves: by name: groups, then (sum of F, R), (R,), (R,): cos(x @ a + b) @ weights.
         naming: weight () of `naming`, and the bank of prompts (M, E) that it asks about.
         network: weight () of `see_together`, and the networks' parameters.
+        tags: weights (K,) of `fit_of_tags`, and the crowd that it compares with.
     """
 
     cosine: Tensor
@@ -41,6 +43,7 @@ class HeadWeights:
     waves: Mapping[str, tuple[Sequence[str], Sequence[Tensor]]] = field(default_factory=dict)
     naming: tuple[Tensor, Tensor] | None = None
     network: tuple[Tensor, Mapping[str, Tensor]] | None = None
+    tags: tuple[Tensor, Crowd] | None = None
 
 
 def naming(cosine: Tensor, logit_scale: Tensor, embedding: Tensor, bank: Tensor) -> Tensor:
@@ -66,6 +69,9 @@ class TasteHead:
         if weights.network:
             tensors["network"] = weights.network[0]
             tensors |= {f"network.{name}": each for name, each in weights.network[1].items()}
+        if weights.tags:
+            tensors["tags"], crowd = weights.tags
+            tensors |= {f"tags.{name}": each for name, each in vars(crowd).items()}
         tensors |= {f"linear.{group}": each for group, each in weights.linear.items()}
         self._reads: dict[str, tuple[str, ...]] = {}
         for kind, terms in (("prompted", weights.prompted), ("waves", weights.waves)):
@@ -105,7 +111,8 @@ class TasteHead:
             linear = _below("linear.", mine)
             bank = (mine["naming"], mine["bank"]) if "naming" in mine else None
             network = (mine["network"], _below("network.", mine)) if "network" in mine else None
-            return cls(HeadWeights(mine["cosine"], linear, **terms, naming=bank, network=network))
+            tags = (mine["tags"], Crowd(**_below("tags.", mine))) if "tags" in mine else None
+            return cls(HeadWeights(mine["cosine"], linear, **terms, naming=bank, network=network, tags=tags))
         except KeyError as error:
             raise InputError(f"The classifier's head lacks {error.args[0]!r}. Train or export it again.") from error
 
@@ -118,8 +125,20 @@ class TasteHead:
         """For a file."""
         return {PREFIX + name: tensor.cpu() for name, tensor in self._tensors.items()}
 
-    def __call__(self, described: Mapping[str, Tensor], texts: Tensor, logit_scale: Tensor) -> Tensor:
-        """Groups of `describe`, unit text features (N, E), exp(logit_scale) -> scores (N,), in nats."""
+    @property
+    def asks_tags(self) -> bool:
+        """Whether a call needs `tags`."""
+        return "tags" in self._tensors
+
+    def __call__(
+        self, described: Mapping[str, Tensor], texts: Tensor, logit_scale: Tensor, tags: Tensor | None = None
+    ) -> Tensor:
+        """Groups of `describe`, unit text features (N, E) -> scores (N,), in nats.
+
+        Args:
+            logit_scale: its exponential, ().
+            tags: those of the prompts, as `tag_features.side_by_side` gives them; see `asks_tags`.
+        """
         mine = self._tensors = {name: tensor.to(texts.device) for name, tensor in self._tensors.items()}
         cosine = logit_scale * (described["embedding"] * texts).sum(dim=-1)  # (N,)
         scores = mine["cosine"] * cosine
@@ -127,6 +146,9 @@ class TasteHead:
             scores = scores + mine["naming"] * naming(cosine, logit_scale, described["embedding"], mine["bank"])
         if "network" in mine:
             scores = scores + mine["network"] * see_together(_below("network.", mine), described[THUMBNAIL])
+        if "tags" in mine and tags is not None:
+            crowd = Crowd(**_below("tags.", mine))
+            scores = scores + fit_of_tags(described["embedding"], tags, logit_scale, crowd) @ mine["tags"]
         for group in self._linear:
             scores = scores + described[group] @ mine[f"linear.{group}"]
         for term, groups in self._reads.items():

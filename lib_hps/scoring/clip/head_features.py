@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from lib_hps.scoring.clip.resnet import ModifiedResNet
     from lib_hps.scoring.images import Preprocess
 
-FEATURES = 5
+FEATURES = 6
 """Version of what `describe` gives: changes with it, so that kept features are computed again."""
 OLDEST = 2
 """A head trained on this version's groups finds them unchanged today (3 added "shape", 4 "tones" and "shades", 5
-"thumbnail")."""
+"thumbnail", 6 none, but heads ask the prompt's tags)."""
 THUMBNAIL = "thumbnail"
 """The group that only the small networks read."""
 _MOST_LAYERS = 6

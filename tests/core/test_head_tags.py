@@ -1,0 +1,113 @@
+"""How well the tags of a prompt fit: each by itself, against a crowd, and the head that hears them."""
+
+from __future__ import annotations
+
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("accelerate")
+
+from head_table import make_table, tags_in  # noqa: E402
+from torch.nn.functional import normalize  # noqa: E402
+
+from lib_hps.scoring import load_scorer  # noqa: E402
+from lib_hps.scoring.clip.head import TasteHead  # noqa: E402
+from lib_hps.scoring.clip.tag_features import COLUMNS, crowd_of, fit_of_tags, side_by_side  # noqa: E402
+from lib_hps.scoring.prompts import MOST_TAGS, tags_of  # noqa: E402
+from lib_hps.training.head_basis import make_blocks  # noqa: E402
+from lib_hps.training.head_blocks import head_of  # noqa: E402
+
+SCALE = torch.tensor(30.0)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "tags"),
+    [
+        ("a cat", ["a cat"]),
+        ("red apple, noto style,, pink background,", ["red apple", "noto style", "pink background"]),
+        ("a cat\nwith a hat, outside", ["a cat", "with a hat", "outside"]),
+        (" , ", [" , "]),
+    ],
+)
+def test_tags_stand_between_commas_and_lines(prompt, tags):
+    assert tags_of(prompt) == tags
+
+
+def test_of_an_endless_prompt_the_first_tags_are_taken():
+    assert tags_of(", ".join(f"tag {n}" for n in range(100))) == [f"tag {n}" for n in range(MOST_TAGS)]
+
+
+def things(count: int = 400) -> torch.Tensor:
+    """Pictures (count, 12) that have each of 12 things or not, in random measure, on the axes of the space."""
+    generator = torch.Generator().manual_seed(0)
+    return normalize(
+        torch.rand(count, 12, generator=generator) * (torch.rand(count, 12, generator=generator) < 0.3) + 0.01, dim=1
+    )
+
+
+def test_each_tag_is_asked_about_by_itself():
+    pictures, axes = things(), torch.eye(12)
+    crowd = crowd_of(pictures, axes[:8])
+    shown = normalize(torch.stack([axes[0], axes[0] + axes[9], axes[9], axes[1] + axes[9]]), dim=1)
+    found = fit_of_tags(shown, axes[[0, 9]].expand(4, -1, -1), SCALE, crowd)
+    assert found.shape == (4, COLUMNS)
+    subject, others, odds = found[:, 0], found[:, 2], found[:, 4]
+    assert subject[0] > subject[1] > subject[2] > 0 - 2
+    assert others[2] > others[1] > others[0]
+    assert odds[1] > 3  # the thing, and beside it no other
+    assert odds[3] < -3
+    there = shown @ axes[0]
+    of_crowd = pictures @ axes[0]
+    torch.testing.assert_close(subject, (there - of_crowd.mean()) / of_crowd.std(), atol=1e-4, rtol=1e-4)
+
+
+def test_the_own_tag_is_no_rival_and_a_stranger_is_weighed_alike():
+    crowd = crowd_of(things(), torch.eye(12)[:8])
+    picture = normalize(torch.eye(12)[2] + torch.eye(12)[10], dim=0)[None]  # as much of a known tag as of a new one
+    known, new = (fit_of_tags(picture, torch.eye(12)[[tag]][None], SCALE, crowd)[0, 4] for tag in (2, 10))
+    alone = SCALE * picture[0, 2] - (SCALE * picture[0, [0, 1, 3, 4, 5, 6, 7]]).logsumexp(dim=0)
+    torch.testing.assert_close(known, alone)
+    assert new < known  # of the new one, the known one is a rival
+    one = crowd_of(things(), torch.eye(12)[:1])
+    assert fit_of_tags(picture, torch.eye(12)[[0]][None], SCALE, one).isfinite().all()
+
+
+def test_what_a_prompt_gets_does_not_hang_on_the_prompts_beside_it():
+    crowd, axes, pictures = crowd_of(things(), torch.eye(12)[:8]), torch.eye(12), things(2)
+    short, long = axes[[0]], axes[[1, 2, 3, 4]]
+    together = fit_of_tags(pictures, side_by_side([short, long]), SCALE, crowd)
+    for row, tags in enumerate((short, long)):
+        torch.testing.assert_close(fit_of_tags(pictures[row : row + 1], tags[None], SCALE, crowd)[0], together[row])
+    assert together[0, 2] == together[0, 3] == 0  # there are no others
+
+
+def test_the_head_hears_what_the_columns_say_and_keeps_it_in_its_file():
+    table = make_table()
+    blocks = make_blocks(table, torch.ones(200), torch.arange(40).repeat_interleave(5) % 3)
+    block = blocks["tags"]
+    assert float(block.columns.square().sum(dim=1).mean()) == pytest.approx(1, abs=0.02)
+    weights = torch.randn(COLUMNS, generator=torch.Generator().manual_seed(1))
+    head = TasteHead(head_of({"tags": block}, torch.tensor(0.5), [weights]))
+    assert head.asks_tags
+    again = TasteHead.from_tensors(head.reads, head.to_tensors())
+    scores = [each(table.described, table.texts, table.scale, tags_in(table)) for each in (head, again)]
+    assert torch.equal(*scores)
+    assert float((scores[0] - 0.5 * table.cosine - block.columns @ weights).std()) < 1e-3
+    assert not TasteHead(head_of({}, torch.tensor(1.0), [])).asks_tags
+
+
+def test_without_many_first_tags_there_is_nothing_to_compare_with():
+    table = make_table()
+    same = {prompt: next(iter(table.tags.values())) for prompt in table.prompts}
+    blocks = make_blocks(
+        type(table)(**{**vars(table), "tags": same}), torch.ones(200), torch.arange(40).repeat_interleave(5) % 3
+    )
+    assert "tags" not in blocks
+
+
+def test_more_tags_than_the_memory_holds_are_all_read():
+    scorer = load_scorer("tiny-hps", device="cpu")
+    (alone,) = scorer.text_features(["a cat"])
+    found = scorer.text_features(["a cat", *(f"thing {n}" for n in range(1100))])
+    assert len(found) == 1101
+    torch.testing.assert_close(found[0], alone)
