@@ -12,7 +12,6 @@ from benchmarks.rater_tastes import TASTES
 
 TASTE_WITH_BOTH = list(TASTES).index("prompt fit")
 START, PLAIN, OTHER = "start", "plain", "tiny-holdout"
-BASES = {PLAIN: "from plain CLIP", "drawn": "from a CLIP that knows drawings"}
 
 
 def table(outcome: Mapping[str, Any], sizes: Sequence[int]) -> str:
@@ -49,9 +48,8 @@ def plot(outcome: Mapping[str, Any], file: Path, sizes: Sequence[int]) -> None:
                 axis.set_visible(False)
                 continue
             _curve(axis, found, sizes, label="trained")
-            for base, label in BASES.items():
-                if more := outcome.get(f"{source}, {taste}, {base}"):
-                    _curve(axis, more, sizes, label=label)
+            if more := outcome.get(f"{source}, {taste}, {PLAIN}"):
+                _curve(axis, more, sizes, label="from plain CLIP")
             axis.axhspan(
                 found[START][1] * 100, found[START][2] * 100, color="tab:orange", alpha=0.4, label="start model"
             )

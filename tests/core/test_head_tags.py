@@ -10,6 +10,7 @@ pytest.importorskip("accelerate")
 from head_table import make_table, tags_in  # noqa: E402
 from torch.nn.functional import normalize  # noqa: E402
 
+from lib_hps.errors import InputError  # noqa: E402
 from lib_hps.scoring import load_scorer  # noqa: E402
 from lib_hps.scoring.clip.head import TasteHead  # noqa: E402
 from lib_hps.scoring.clip.tag_features import COLUMNS, crowd_of, fit_of_tags, side_by_side  # noqa: E402
@@ -92,6 +93,8 @@ def test_the_head_hears_what_the_columns_say_and_keeps_it_in_its_file():
     again = TasteHead.from_tensors(head.reads, head.to_tensors())
     scores = [each(table.described, table.texts, table.scale, tags_in(table)) for each in (head, again)]
     assert torch.equal(*scores)
+    with pytest.raises(InputError, match="tags"):
+        head(table.described, table.texts, table.scale)
     assert float((scores[0] - 0.5 * table.cosine - block.columns @ weights).std()) < 1e-3
     assert not TasteHead(head_of({}, torch.tensor(1.0), [])).asks_tags
 

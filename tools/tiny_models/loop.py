@@ -19,7 +19,6 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from lib_hps.scoring.device import cpu_computes_bf16
 
 log = logging.getLogger(__name__)
-_APART = 1_000_003  # seeds of two steps
 
 
 @dataclass(frozen=True)
@@ -38,16 +37,6 @@ class Stage:
 
 def device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def generator_of(step: int) -> torch.Generator:
-    """Every step's own."""
-    return torch.Generator().manual_seed(step * _APART + 17)
-
-
-def step_of(generator: torch.Generator) -> int:
-    """Whose generator it is."""
-    return generator.initial_seed() // _APART
 
 
 def autocast() -> AbstractContextManager[object]:
@@ -92,7 +81,7 @@ def train(
         for group in optimizer.param_groups:
             group["lr"] = stage.lr * _schedule(step, stage)
         with plain_attention():
-            loss = loss_of(generator_of(step))
+            loss = loss_of(torch.Generator().manual_seed(step * 1000003 + 17))
             loss.backward()
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()

@@ -138,6 +138,9 @@ class TasteHead:
         Args:
             logit_scale: its exponential, ().
             tags: those of the prompts, as `tag_features.side_by_side` gives them; see `asks_tags`.
+
+        Raises:
+            InputError: the head asks for tags and there are none.
         """
         mine = self._tensors = {name: tensor.to(texts.device) for name, tensor in self._tensors.items()}
         cosine = logit_scale * (described["embedding"] * texts).sum(dim=-1)  # (N,)
@@ -146,7 +149,9 @@ class TasteHead:
             scores = scores + mine["naming"] * naming(cosine, logit_scale, described["embedding"], mine["bank"])
         if "network" in mine:
             scores = scores + mine["network"] * see_together(_below("network.", mine), described[THUMBNAIL])
-        if "tags" in mine and tags is not None:
+        if self.asks_tags:
+            if tags is None:
+                raise InputError("This classifier's head asks for the tags of the prompts: give `tags`.")
             crowd = Crowd(**_below("tags.", mine))
             scores = scores + fit_of_tags(described["embedding"], tags, logit_scale, crowd) @ mine["tags"]
         for group in self._linear:

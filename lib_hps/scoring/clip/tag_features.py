@@ -1,9 +1,9 @@
 """How well each part of a prompt fits a picture by itself.
 
 Prompts of Stable Diffusion are lists of tags, "red apple, watercolour, white background", and one embedding of the
-whole list hardly tells which of them a picture lacks. So every tag is asked about alone: how much more of it the picture
-has than others do, in standard deviations, and for the first, which mostly names the thing, how likely it is beside
-other first tags. Shapes: N pictures, T tags of a prompt, E embedding, M bank.
+whole list hardly tells which of them a picture lacks. So every tag is asked about alone: how much more of it the
+picture has than others do, in standard deviations, and for the first, which mostly names the thing, how likely it is
+beside other first tags. Shapes: N pictures, T tags of a prompt, E embedding, M bank.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch import Tensor
 _AMONG = (4, 20, 100)  # first tags
 _SUBJECT_AT, _OTHERS_AT = 2.0, 1.0  # standard deviations from which a tag counts as there
 COLUMNS = 5 + len(_AMONG)
-_SAME = 1 - 1e-4  # cosine
+_SAME = 0.999  # cosine: half precision changes a text by less
 _SURE = 30.0  # log-odds
 
 
