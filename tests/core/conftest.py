@@ -9,9 +9,15 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 from hub_server import HubServer
+from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from board_client import Board
+
+
+# the same examples every time, on a busy machine too, as Hypothesis itself does where CI is set
+settings.register_profile("fixed", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("fixed")
 
 
 @pytest.fixture(scope="module")
