@@ -12,17 +12,12 @@ pytestmark = pytest.mark.timeout(1200)
 expect = sync_api.expect
 
 
-def ready_scorers(board_server: BoardServer) -> list[str]:
-    return [each["name"] for each in board_server.get("/scorers")["scorers"] if each["available"]]
-
-
 def test_automatic_rounds_show_progress_and_the_curve_and_cancel_keeps_the_best(page, board_server: BoardServer):
     id = begin(page, seed=51)
     page.get_by_role("radio", name="Automatic").click()
     page.get_by_label("Rounds", exact=True).fill("60")
     page.get_by_label("Stop after rounds without gain").fill("")
-    held_out = "tiny-holdout" if "tiny-holdout" in ready_scorers(board_server) else ""  # "": nobody
-    page.get_by_label("Checked by").select_option(held_out)
+    page.get_by_label("Checked by").select_option("tiny-holdout")
     page.get_by_role("button", name="Run", exact=True).click()
     expect(page.get_by_role("progressbar")).to_be_visible()
     page.locator(".hps-run-chart .hps-line").first.wait_for()
@@ -37,13 +32,11 @@ def test_automatic_rounds_show_progress_and_the_curve_and_cancel_keeps_the_best(
     assert state["best"]["score"] == scores[-1]
     assert page.locator(".hps-round-item").count() == done
     assert state["task"] is None
-    assert [bool(held_out)] * done == [each["holdout"] is not None for each in state["history"]]
-    assert page.locator(".hps-rail polyline").count() == (2 if held_out else 1)
+    assert all(each["holdout"] is not None for each in state["history"])
+    assert page.locator(".hps-rail polyline").count() == 2
 
 
 def test_several_scorers_rank_together_with_weights(page, board_server: BoardServer):
-    if len(ready_scorers(board_server)) < 2:
-        pytest.skip("one scorer only: the bundled models are not here")
     id = begin(page, seed=55)
     page.get_by_role("radio", name="Automatic").click()
     page.get_by_label("Rounds", exact=True).fill("2")

@@ -15,10 +15,7 @@ from lib_hps.infotext import read_generation
 pytestmark = [*NEEDS_SCORER, NEEDS_BROWSER]
 
 
-def test_automatic_rounds_end_by_themselves_and_a_person_goes_on(webui: WebUI, page: Page) -> None:
-    page.fill(count=1, size=2, seed=11)
-    board = Board(webui, page)
-    board.choose()
+def test_automatic_rounds_end_by_themselves_and_a_person_goes_on(board: Board, page: Page) -> None:
     board.start()
     board.wait_until_idle()
     board.node.get_by_role("radio", name="Automatic").click()
