@@ -173,7 +173,8 @@ def test_what_changes_between_rounds_is_shown_and_the_winner_is_sent_on(board: B
         page.raw.locator(f"#txt2img_send_to_{target}").click()
         sent = page.raw.locator(f"{place} img").first
         expect(sent).to_be_visible()
-        assert sent.evaluate("image => image.naturalWidth") == 128
+        assert sent.evaluate("image => image.decode().then(() => image.naturalWidth)") == 128
+        page.settle()  # the prompt and all else that is sent has arrived, too
     assert page.value("#img2img_prompt") == "blue heart, noto style"
 
 

@@ -124,11 +124,11 @@ class Server:
         place_settings(data)
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+            self._port = probe.getsockname()[1]
         self.root, self.log = root, data / "server.log"
-        self.webui = WebUI(url=f"http://127.0.0.1:{port}", data=data, log=self.log)
+        self.webui = WebUI(url=f"http://127.0.0.1:{self._port}", data=data, log=self.log)
         self._command = [str(root / "venv/bin/python"), "launch.py", *FLAGS, *more_flags]
-        self._command += ["--data-dir", str(data), "--port", str(port)]
+        self._command += ["--data-dir", str(data), "--port", str(self._port)]
         downloads = {"HF_ENDPOINT": hub, "HF_HUB_OFFLINE": "0"} if hub else {"HF_HUB_OFFLINE": "1"}
         # a home of its own: no weights of this machine's user, and none left behind
         own = {"OMP_NUM_THREADS": "1", "XDG_CACHE_HOME": str(data / "cache-home")}
@@ -149,11 +149,21 @@ class Server:
                 start_new_session=True,
             )
         deadline = time.monotonic() + START_TIMEOUT_S
-        while "Startup time" not in self.log.read_text(errors="replace"):
+        while not self._answers():
             if self._process.poll() is not None or time.monotonic() > deadline:
                 pytest.fail(f"the WebUI did not start:\n{self.log.read_text(errors='replace')[-3000:]}")
             time.sleep(0.5)
         return self.webui
+
+    def _answers(self) -> bool:
+        """Its pages and API are there, and it listens: with `--nowebui` it says "Startup time" before it does."""
+        if "Startup time" not in self.log.read_text(errors="replace"):
+            return False
+        try:
+            socket.create_connection(("127.0.0.1", self._port), timeout=5).close()
+        except OSError:
+            return False
+        return True
 
     def kill(self) -> None:
         """SIGKILL: no goodbye, as in a power cut."""
