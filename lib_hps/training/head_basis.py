@@ -17,7 +17,7 @@ from lib_hps.scoring.clip.head_features import THUMBNAIL
 from lib_hps.training.head_blocks import Block, Table, Terms, is_of_tower
 from lib_hps.training.head_directions import Affine, leading_directions, side_by_side, stacked
 from lib_hps.training.head_network import Networks
-from lib_hps.training.head_tags import tag_block
+from lib_hps.training.head_tags import tag_blocks
 from lib_hps.training.head_words import find_words, word_blocks
 
 _COLUMNS = 32
@@ -71,7 +71,7 @@ def make_blocks(table: Table, wins: Tensor, folds: Tensor, networks: Networks | 
         found["network"] = Block("network", networks.unbiased[:, None], partial(_put_network, networks))
     subjects = _bank(torch.stack([table.tags[prompt][0] for prompt in table.prompts]))
     if len(subjects) >= _SMALLEST_BANK:
-        found["tags"] = tag_block(table, subjects)
+        found |= tag_blocks(table, subjects)
     bank = _bank(table.texts)
     if len(bank) >= _SMALLEST_BANK:
         values = naming(table.cosine, table.scale, described["embedding"], bank)

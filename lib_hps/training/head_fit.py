@@ -69,14 +69,18 @@ def fit_head(
     start, start_hits = problem.held_out(few, folds, nothing)
     note({"held-out loss of the start model": float(start.mean())})
     variances, losses, hits = _without_idle_families(problem, few, folds, variances, blocks)
-    gain = start - losses
-    # no more than chance may give, or surer but not oftener right: the start model stays as it is
-    if gain.mean() <= gain.std() / len(gain) ** 0.5 or hits < start_hits:
+    # no more than chance may give, or surer but less often right: the start model stays as it is
+    if not _is_beyond_chance(start - losses) or _is_beyond_chance(start_hits - hits):
         variances, losses = nothing, start
     weights = problem.solve(known, variances, note=note)
     left = {name: float(v) for name, v in zip(blocks, variances[1:], strict=True) if v > 0}
     head = TasteHead(head_of(blocks, weights[0] / problem.spread, weights[1:].split(problem.sizes)))
     return Fitted(head, left, float(known.loss(table.cosine)), float(losses.mean()))
+
+
+def _is_beyond_chance(gain: Tensor) -> bool:
+    """Whether the mean of (C,) is more than its standard error."""
+    return bool(gain.mean() > gain.std() / len(gain) ** 0.5)
 
 
 def _first(count: int, most: int) -> Tensor:
@@ -87,7 +91,7 @@ def _first(count: int, most: int) -> Tensor:
 
 def _without_idle_families(
     problem: _Problem, known: Answers, folds: Tensor, variances: Tensor, blocks: Mapping[str, Block]
-) -> tuple[Tensor, Tensor, float]:
+) -> tuple[Tensor, Tensor, Tensor]:
     """One family after the other is dropped where the loss falls without it."""
     family = ["start", *(block.family for block in blocks.values())]
     losses, hits = problem.held_out(known, folds, variances)
@@ -120,8 +124,8 @@ class _Problem:
         """The likeliest weights (D,) under the prior, by Newton's method."""
         return self._solved(known, variances, None, rounds, note)[0]
 
-    def held_out(self, known: Answers, folds: Tensor, variances: Tensor) -> tuple[Tensor, float]:
-        """Loss of each choice under what the other folds taught, fold by fold; and how often that was right."""
+    def held_out(self, known: Answers, folds: Tensor, variances: Tensor) -> tuple[Tensor, Tensor]:
+        """Loss of each choice under what the other folds taught, fold by fold; and which rows were right, 0 or 1."""
         losses, hits = [], []
         for fold in folds.unique().tolist():
             there = known.of(folds == fold)
@@ -129,7 +133,7 @@ class _Problem:
                 scores = self._x @ self.solve(known.of(folds != fold), variances, rounds=5)
                 losses.append(there.losses(scores))
                 hits.append(there.hits(scores))
-        return torch.cat(losses), float(torch.cat(hits).mean())
+        return torch.cat(losses), torch.cat(hits)
 
     def likeliest(self, known: Answers) -> Tensor:
         """Prior variances, (blocks + 1,): MacKay's rule until they hardly change."""

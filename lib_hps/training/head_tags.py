@@ -1,40 +1,78 @@
-"""A block of how well pictures fit the tags of their prompts, one by one.
+"""Blocks of how well pictures fit the tags of their prompts, one by one, and of which frequent tags they show.
 
-Shapes: N examples (picture and prompt), T tags of a prompt, E embedding, K columns, M bank.
+Shapes: N examples (picture and prompt), T tags of a prompt, E embedding, K columns, M first tags, Q frequent tags.
 """
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from functools import partial
+from itertools import combinations
 
 import torch
 from torch import Tensor
 
-from lib_hps.scoring.clip.tag_features import COLUMNS, Crowd, crowd_of, fit_of_tags, side_by_side
+from lib_hps.scoring.clip.tag_features import COLUMNS, Crowd, columns_of_tags, crowd_of, side_by_side
+from lib_hps.scoring.prompts import tags_of
 from lib_hps.training.head_blocks import Block, Table, Terms
 
 _ROWS = 512  # examples at once
+_MOST_FREQUENT, _OFTEN = 64, 8  # tags that are compared with each other, and prompts that each stands in at least
+_EXPECTED = 3.0  # prompts with two tags, were they strangers: where there is none, they exclude each other
 
 
-def tag_block(table: Table, subjects: Tensor) -> Block:
-    """The columns of `fit_of_tags`, each of the same spread.
+def tag_blocks(table: Table, subjects: Tensor) -> dict[str, Block]:
+    """The columns of `fit_of_tags`, and those of `shares_of_tags` that vary; in each block all of the same spread.
 
     Args:
         table: the training examples.
         subjects: (M, E), a bank of first tags.
     """
-    crowd = crowd_of(table.described["embedding"], subjects)
+    crowd = crowd_of(table.described["embedding"], subjects, *find_rivals(table.tags))
     values = torch.cat(
         [_of_rows(table, slice(first, first + _ROWS), crowd) for first in range(0, len(table.prompts), _ROWS)]
     )
-    spread = values.std(dim=0).clamp_min(1e-6) * COLUMNS**0.5
-    return Block("tags", (values - values.mean(dim=0)) / spread, partial(_put, crowd, spread))
+    deviation = values.std(dim=0)
+    places = torch.arange(values.shape[1])
+    found = {}
+    for name, mine in (("tags", places < COLUMNS), ("tag shares", (places >= COLUMNS) & (deviation > 1e-6))):
+        if mine.any():
+            spread = deviation[mine].clamp_min(1e-6) * mine.sum() ** 0.5
+            columns = (values[:, mine] - values[:, mine].mean(dim=0)) / spread
+            found[name] = Block("tags", columns, partial(_put, crowd, mine, spread))
+    return found
+
+
+def find_rivals(tags: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+    """The frequent tags, (Q, E), and which of them exclude each other, (Q, Q), 1 or 0.
+
+    Two do if no prompt has both though chance would give three.
+
+    Args:
+        tags: embeddings (T, E) of each different prompt's tags.
+    """
+    each = {prompt: tags_of(prompt) for prompt in tags}
+    prompts = Counter(name for names in each.values() for name in {*names})
+    both = Counter(pair for names in each.values() for pair in combinations(sorted({*names}), 2))
+    known = [name for name, times in prompts.most_common(_MOST_FREQUENT) if times >= _OFTEN]
+    of = {name: tags[prompt][place] for prompt, names in each.items() for place, name in enumerate(names)}
+    frequent = torch.stack([of[name] for name in known]) if known else next(iter(tags.values()))[:0]
+    apart = torch.zeros(len(known), len(known))
+    for (row, one), (column, other) in combinations(enumerate(known), 2):
+        strangers = prompts[one] * prompts[other] / len(each) >= _EXPECTED
+        if strangers and not both[min(one, other), max(one, other)]:
+            apart[row, column] = apart[column, row] = 1
+    return frequent, apart
 
 
 def _of_rows(table: Table, rows: slice, crowd: Crowd) -> Tensor:
     tags = side_by_side([table.tags[prompt] for prompt in table.prompts[rows]])
-    return fit_of_tags(table.described["embedding"][rows], tags, table.scale, crowd)
+    return columns_of_tags(table.described["embedding"][rows], tags, table.scale, crowd)
 
 
-def _put(crowd: Crowd, spread: Tensor, terms: Terms, weights: Tensor) -> None:
-    terms.tags = (weights / spread, crowd)
+def _put(crowd: Crowd, mine: Tensor, spread: Tensor, terms: Terms, weights: Tensor) -> None:
+    """Weights of some of the columns, beside those that are there."""
+    whole = terms.tags[0].clone() if terms.tags else torch.zeros(len(mine))
+    whole[mine] = weights / spread
+    terms.tags = (whole, crowd)

@@ -12,11 +12,12 @@ from torch.nn.functional import normalize  # noqa: E402
 
 from lib_hps.errors import InputError  # noqa: E402
 from lib_hps.scoring import load_scorer  # noqa: E402
-from lib_hps.scoring.clip.head import TasteHead  # noqa: E402
-from lib_hps.scoring.clip.tag_features import COLUMNS, crowd_of, fit_of_tags, side_by_side  # noqa: E402
+from lib_hps.scoring.clip.head import PREFIX, TasteHead  # noqa: E402
+from lib_hps.scoring.clip.tag_features import COLUMNS, crowd_of, fit_of_tags, shares_of_tags, side_by_side  # noqa: E402
 from lib_hps.scoring.prompts import MOST_TAGS, tags_of  # noqa: E402
 from lib_hps.training.head_basis import make_blocks  # noqa: E402
 from lib_hps.training.head_blocks import head_of  # noqa: E402
+from lib_hps.training.head_tags import find_rivals  # noqa: E402
 
 SCALE = torch.tensor(30.0)
 
@@ -46,9 +47,12 @@ def things(count: int = 400) -> torch.Tensor:
     )
 
 
+NONE_FREQUENT = (torch.zeros(0, 12), torch.zeros(0, 0))
+
+
 def test_each_tag_is_asked_about_by_itself():
     pictures, axes = things(), torch.eye(12)
-    crowd = crowd_of(pictures, axes[:8])
+    crowd = crowd_of(pictures, axes[:8], *NONE_FREQUENT)
     shown = normalize(torch.stack([axes[0], axes[0] + axes[9], axes[9], axes[1] + axes[9]]), dim=1)
     found = fit_of_tags(shown, axes[[0, 9]].expand(4, -1, -1), SCALE, crowd)
     assert found.shape == (4, COLUMNS)
@@ -63,18 +67,19 @@ def test_each_tag_is_asked_about_by_itself():
 
 
 def test_the_own_tag_is_no_rival_and_a_stranger_is_weighed_alike():
-    crowd = crowd_of(things(), torch.eye(12)[:8])
+    crowd = crowd_of(things(), torch.eye(12)[:8], *NONE_FREQUENT)
     picture = normalize(torch.eye(12)[2] + torch.eye(12)[10], dim=0)[None]  # as much of a known tag as of a new one
     known, new = (fit_of_tags(picture, torch.eye(12)[[tag]][None], SCALE, crowd)[0, 4] for tag in (2, 10))
     alone = SCALE * picture[0, 2] - (SCALE * picture[0, [0, 1, 3, 4, 5, 6, 7]]).logsumexp(dim=0)
     torch.testing.assert_close(known, alone)
     assert new < known  # of the new one, the known one is a rival
-    one = crowd_of(things(), torch.eye(12)[:1])
+    one = crowd_of(things(), torch.eye(12)[:1], *NONE_FREQUENT)
     assert fit_of_tags(picture, torch.eye(12)[[0]][None], SCALE, one).isfinite().all()
 
 
 def test_what_a_prompt_gets_does_not_hang_on_the_prompts_beside_it():
-    crowd, axes, pictures = crowd_of(things(), torch.eye(12)[:8]), torch.eye(12), things(2)
+    axes, pictures = torch.eye(12), things(2)
+    crowd = crowd_of(things(), axes[:8], axes[2:6], 1 - torch.eye(4))
     short, long = axes[[0]], axes[[1, 2, 3, 4]]
     together = fit_of_tags(pictures, side_by_side([short, long]), SCALE, crowd)
     for row, tags in enumerate((short, long)):
@@ -82,20 +87,90 @@ def test_what_a_prompt_gets_does_not_hang_on_the_prompts_beside_it():
     assert together[0, 2] == together[0, 3] == 0  # there are no others
 
 
+def test_a_tag_is_weighed_against_those_that_exclude_it():
+    axes = torch.eye(12)
+    apart = torch.tensor([[0.0, 1, 0], [1, 0, 0], [0, 0, 0]])  # the styles 8 and 9; 10 goes with both
+    crowd = crowd_of(things(), axes[:8], axes[8:11], apart)
+    shown = normalize(torch.stack([axes[8] + axes[10], axes[9] + axes[10], axes[0] + 0.1]), dim=1)
+    asked = torch.stack([axes[[0, 8, 10]]] * 3)
+    odds, share, unasked = fit_of_tags(shown, asked, SCALE, crowd)[:, -3:].T
+    torch.testing.assert_close(odds[:2], SCALE * (shown[:2, 8] - shown[:2, 9]))
+    torch.testing.assert_close(odds[2], torch.tensor(0.0))
+    torch.testing.assert_close(share, odds.sigmoid())
+    assert unasked[1] > 0 > unasked[0]
+    without = fit_of_tags(shown, axes[[0, 10]].expand(3, -1, -1), SCALE, crowd)
+    assert not without[:, -3:-1].any()  # 10 has no rivals
+    named_first = fit_of_tags(shown, axes[[8]].expand(3, -1, -1), SCALE, crowd)
+    assert not named_first[:, -3:-1].any()  # the first tag is weighed against other first tags
+
+
+def test_what_a_picture_has_of_rivals_is_told_whatever_the_prompt_says():
+    axes = torch.eye(12)
+    apart = torch.tensor([[0.0, 1, 1, 0], [1, 0, 1, 0], [1, 1, 0, 0], [0, 0, 0, 0]])  # 7, 8 and 9; 10 has no rivals
+    crowd = crowd_of(things(), axes[:7], axes[7:11], apart)
+    shown = normalize(torch.stack([axes[7] + axes[8], 2 * axes[9] + axes[0]]), dim=1)
+    shares = shares_of_tags(shown, SCALE, crowd)
+    for part, sharpness in zip(shares.split(4, dim=1), (1, 0.5), strict=True):
+        torch.testing.assert_close(part[:, :3], (sharpness * SCALE * shown[:, 7:10]).softmax(dim=1))
+        assert not part[:, 3].any()
+
+
+def test_a_head_without_a_part_of_its_crowd_is_refused():
+    tensors = TasteHead(head_of(*_head_of_tags())).to_tensors()
+    del tensors[PREFIX + "tags.apart"]
+    with pytest.raises(InputError, match=r"lacks 'tags\.apart'"):
+        TasteHead.from_tensors({}, tensors)
+
+
+def _head_of_tags() -> tuple:
+    blocks = make_blocks(make_table(), torch.ones(200), torch.arange(40).repeat_interleave(5) % 3)
+    return {"tags": blocks["tags"]}, torch.tensor(1.0), [torch.ones(COLUMNS)]
+
+
+def test_tags_that_never_stand_together_exclude_each_other():
+    styles, grounds = ("oil", "ink", "3d"), ("pink", "blue")
+    prompts = [f"thing {n}, {styles[n % 3]}, {grounds[n % 2]}, soft" for n in range(60)] + ["thing 60, rare, oil"]
+    embeddings = {}
+    for prompt in prompts:
+        for tag in tags_of(prompt):
+            embeddings.setdefault(tag, torch.full((4,), float(len(embeddings))))
+    tags = {prompt: torch.stack([embeddings[tag] for tag in tags_of(prompt)]) for prompt in prompts}
+    frequent, apart = find_rivals(tags)
+    names = [next(name for name, each in embeddings.items() if torch.equal(each, row)) for row in frequent]
+    assert {*names} == {"soft", *styles, *grounds}  # neither the things nor what is rare
+    assert torch.equal(apart, apart.T)
+    for row, one in enumerate(names):
+        for column, other in enumerate(names):
+            rivals = one != other and any({one, other} <= {*group} for group in (styles, grounds))
+            assert apart[row, column] == rivals
+
+
+def test_two_rare_tags_may_miss_each_other_by_chance():
+    prompts = [f"thing {n}, " + ("oil" if n < 10 else "pink" if n < 20 else "ink") for n in range(100)]
+    tags = {prompt: torch.stack([torch.full((4,), float(len(tag))) for tag in tags_of(prompt)]) for prompt in prompts}
+    frequent, apart = find_rivals(tags)
+    assert len(frequent) == 3
+    assert apart.sum(dim=1).tolist() == [2, 1, 1]  # "oil" and "pink" would meet once in 100
+
+
 def test_the_head_hears_what_the_columns_say_and_keeps_it_in_its_file():
     table = make_table()
     blocks = make_blocks(table, torch.ones(200), torch.arange(40).repeat_interleave(5) % 3)
-    block = blocks["tags"]
-    assert float(block.columns.square().sum(dim=1).mean()) == pytest.approx(1, abs=0.02)
-    weights = torch.randn(COLUMNS, generator=torch.Generator().manual_seed(1))
-    head = TasteHead(head_of({"tags": block}, torch.tensor(0.5), [weights]))
+    mine = {name: blocks[name] for name in ("tags", "tag shares")}
+    generator = torch.Generator().manual_seed(1)
+    weights = [torch.randn(each.columns.shape[1], generator=generator) for each in mine.values()]
+    assert [len(each) for each in weights] == [COLUMNS, 4]  # of "red kind" and "blue kind", twice
+    for block in mine.values():
+        assert float(block.columns.square().sum(dim=1).mean()) == pytest.approx(1, abs=0.02)
+    head = TasteHead(head_of(mine, torch.tensor(0.5), weights))
     assert head.asks_tags
     again = TasteHead.from_tensors(head.reads, head.to_tensors())
     scores = [each(table.described, table.texts, table.scale, tags_in(table)) for each in (head, again)]
     assert torch.equal(*scores)
     with pytest.raises(InputError, match="tags"):
         head(table.described, table.texts, table.scale)
-    assert float((scores[0] - 0.5 * table.cosine - block.columns @ weights).std()) < 1e-3
+    said = sum(block.columns @ each for block, each in zip(mine.values(), weights, strict=True))
+    assert float((scores[0] - 0.5 * table.cosine - said).std()) < 1e-3
     assert not TasteHead(head_of({}, torch.tensor(1.0), [])).asks_tags
 
 

@@ -9,7 +9,7 @@ is not linear, what small networks that look at the pixels think, how much bette
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 import torch
 from torch import Tensor
@@ -17,7 +17,7 @@ from torch import Tensor
 from lib_hps.errors import InputError
 from lib_hps.scoring.clip.head_features import FEATURES, OLDEST, THUMBNAIL
 from lib_hps.scoring.clip.small_network import see_together
-from lib_hps.scoring.clip.tag_features import Crowd, fit_of_tags
+from lib_hps.scoring.clip.tag_features import Crowd, columns_of_tags
 
 PREFIX = "hps_head."
 
@@ -34,7 +34,7 @@ class HeadWeights:
         waves: by name: groups, then (sum of F, R), (R,), (R,): cos(x @ a + b) @ weights.
         naming: weight () of `naming`, and the bank of prompts (M, E) that it asks about.
         network: weight () of `see_together`, and the networks' parameters.
-        tags: weights (K,) of `fit_of_tags`, and the crowd that it compares with.
+        tags: weights (K,) of `columns_of_tags`, and the crowd that they compare with.
     """
 
     cosine: Tensor
@@ -111,7 +111,7 @@ class TasteHead:
             linear = _below("linear.", mine)
             bank = (mine["naming"], mine["bank"]) if "naming" in mine else None
             network = (mine["network"], _below("network.", mine)) if "network" in mine else None
-            tags = (mine["tags"], Crowd(**_below("tags.", mine))) if "tags" in mine else None
+            tags = (mine["tags"], _crowd(mine)) if "tags" in mine else None
             return cls(HeadWeights(mine["cosine"], linear, **terms, naming=bank, network=network, tags=tags))
         except KeyError as error:
             raise InputError(f"The classifier's head lacks {error.args[0]!r}. Train or export it again.") from error
@@ -152,8 +152,8 @@ class TasteHead:
         if self.asks_tags:
             if tags is None:
                 raise InputError("This classifier's head asks for the tags of the prompts: give `tags`.")
-            crowd = Crowd(**_below("tags.", mine))
-            scores = scores + fit_of_tags(described["embedding"], tags, logit_scale, crowd) @ mine["tags"]
+            columns = columns_of_tags(described["embedding"], tags, logit_scale, _crowd(mine))
+            scores = scores + columns @ mine["tags"]
         for group in self._linear:
             scores = scores + described[group] @ mine[f"linear.{group}"]
         for term, groups in self._reads.items():
@@ -169,3 +169,7 @@ class TasteHead:
 def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Those whose names begin so, without it."""
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+
+def _crowd(tensors: Mapping[str, Tensor]) -> Crowd:
+    return Crowd(*(tensors[f"tags.{part.name}"] for part in fields(Crowd)))

@@ -2,8 +2,9 @@
 
 Prompts of Stable Diffusion are lists of tags, "red apple, watercolour, white background", and one embedding of the
 whole list hardly tells which of them a picture lacks. So every tag is asked about alone: how much more of it the
-picture has than others do, in standard deviations, and for the first, which mostly names the thing, how likely it is
-beside other first tags. Shapes: N pictures, T tags of a prompt, E embedding, M bank.
+picture has than others do, in standard deviations; of the first, which mostly names the thing, how likely it is beside
+other first tags; and of those that exclude each other, as styles and backgrounds do, how likely each is among its
+rivals. Shapes: N pictures, T tags of a prompt, E embedding, M bank of first tags, Q of frequent tags.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from torch import Tensor
 
 _AMONG = (4, 20, 100)  # first tags
 _SUBJECT_AT, _OTHERS_AT = 2.0, 1.0  # standard deviations from which a tag counts as there
-COLUMNS = 5 + len(_AMONG)
+COLUMNS = 8 + len(_AMONG)
+"""Of `fit_of_tags`."""
+_SHARPNESS = (1.0, 0.5)  # of the shares, over CLIP's own
 _SAME = 0.999  # cosine: half precision changes a text by less
 _SURE = 30.0  # log-odds
 
@@ -34,16 +37,40 @@ class Crowd:
         mean: (E,), of pictures' embeddings.
         covariance: (E, E), of pictures' embeddings.
         subjects: (M, E), first tags, of length 1.
+        frequent: (Q, E), tags of many prompts, of length 1.
+        apart: (Q, Q), 1 where two of them exclude each other, else 0.
     """
 
     mean: Tensor
     covariance: Tensor
     subjects: Tensor
+    frequent: Tensor
+    apart: Tensor
 
 
-def crowd_of(embedding: Tensor, subjects: Tensor) -> Crowd:
-    """Of pictures' embeddings (N, E) and a bank of first tags (M, E)."""
-    return Crowd(embedding.mean(dim=0), torch.cov(embedding.T), subjects)
+def crowd_of(embedding: Tensor, subjects: Tensor, frequent: Tensor, apart: Tensor) -> Crowd:
+    """Of pictures' embeddings (N, E), a bank of first tags (M, E), and frequent tags as `Crowd` has them."""
+    return Crowd(embedding.mean(dim=0), torch.cov(embedding.T), subjects, frequent, apart)
+
+
+def columns_of_tags(embedding: Tensor, tags: Tensor, logit_scale: Tensor, crowd: Crowd) -> Tensor:
+    """`fit_of_tags` and `shares_of_tags`, side by side: (N, 11 + 2 Q)."""
+    shares = shares_of_tags(embedding, logit_scale, crowd)
+    return torch.cat([fit_of_tags(embedding, tags, logit_scale, crowd), shares], dim=1)
+
+
+def shares_of_tags(embedding: Tensor, logit_scale: Tensor, crowd: Crowd) -> Tensor:
+    """How likely each frequent tag is among its rivals, whatever was asked for: (N, 2 Q).
+
+    As sharply as CLIP sees it, and half so. 0 for a tag without rivals.
+    """
+    rivalled = crowd.apart.any(dim=1)
+    found = []
+    for sharpness in _SHARPNESS:
+        logits = sharpness * logit_scale * embedding @ crowd.frequent.T  # (N, Q)
+        rest = logits[:, None].masked_fill(crowd.apart == 0, -torch.inf).logsumexp(dim=-1)
+        found.append(torch.where(rivalled, (logits - rest).sigmoid(), 0.0))
+    return torch.cat(found, dim=1)
 
 
 def fit_of_tags(embedding: Tensor, tags: Tensor, logit_scale: Tensor, crowd: Crowd) -> Tensor:
@@ -55,20 +82,36 @@ def fit_of_tags(embedding: Tensor, tags: Tensor, logit_scale: Tensor, crowd: Cro
         logit_scale: its exponential, ().
 
     Returns:
-        (N, 8): how much there is of the first tag, as it is and squashed; of the others on average, the same; log-odds
-        of the first among the bank's, and its probability among 4, 20 and 100 of them.
+        (N, 11): how much there is of the first tag, as it is and squashed; of the others on average, the same; log-odds
+        of the first among the bank's, and its probability among 4, 20 and 100 of them; of the others log-odds and
+        probability among their rivals, on average; how much there is of frequent tags that are not asked for, squashed.
     """
     there = tags.abs().sum(dim=-1) > 0  # (N, T)
-    spread = ((tags @ crowd.covariance) * tags).sum(dim=-1).clamp_min(1e-12).sqrt()
-    much = torch.einsum("ne,nte->nt", embedding - crowd.mean, tags) / spread
+    away = embedding - crowd.mean
+    much = torch.einsum("ne,nte->nt", away, tags) / _spread(tags, crowd)
     others = there.clone()
     others[:, 0] = False
-    count = others.sum(dim=1).clamp_min(1)
-    means = [(each * others).sum(dim=1) / count for each in (much, (much - _OTHERS_AT).tanh())]
+    means = [_mean(each, others) for each in (much, (much - _OTHERS_AT).tanh())]
     subject = much[:, 0]
     odds = _odds(embedding, tags[:, 0], logit_scale, crowd.subjects)
     shares = [(odds + torch.tensor(len(crowd.subjects) / among).log()).sigmoid() for among in _AMONG]
-    return torch.stack([subject, (subject - _SUBJECT_AT).tanh(), *means, odds, *shares], dim=1)
+    first = [subject, (subject - _SUBJECT_AT).tanh(), *means, odds, *shares]
+    asked = tags @ crowd.frequent.T > _SAME  # (N, T, Q)
+    among_rivals, rivalled = _odds_of_rivals(embedding, asked, logit_scale, crowd)
+    rivalled &= others
+    all_of_them = away @ crowd.frequent.T / _spread(crowd.frequent, crowd)  # (N, Q)
+    unasked = _mean((all_of_them - _OTHERS_AT).tanh(), ~asked.any(dim=1))
+    return torch.stack([*first, _mean(among_rivals, rivalled), _mean(among_rivals.sigmoid(), rivalled), unasked], dim=1)
+
+
+def _spread(tags: Tensor, crowd: Crowd) -> Tensor:
+    """Of tags (..., E): the standard deviation of the pictures' cosines, (...)."""
+    return ((tags @ crowd.covariance) * tags).sum(dim=-1).clamp_min(1e-12).sqrt()
+
+
+def _mean(values: Tensor, which: Tensor) -> Tensor:
+    """Over those of each row that are meant, (N,); 0 where none is."""
+    return (values * which).sum(dim=1) / which.sum(dim=1).clamp_min(1)
 
 
 def _odds(embedding: Tensor, subject: Tensor, logit_scale: Tensor, bank: Tensor) -> Tensor:
@@ -76,3 +119,17 @@ def _odds(embedding: Tensor, subject: Tensor, logit_scale: Tensor, bank: Tensor)
     own = logit_scale * (embedding * subject).sum(dim=1)
     others = (logit_scale * embedding @ bank.T).masked_fill(subject @ bank.T > _SAME, -torch.inf)
     return (own - others.logsumexp(dim=1)).clamp(-_SURE, _SURE)
+
+
+def _odds_of_rivals(embedding: Tensor, asked: Tensor, logit_scale: Tensor, crowd: Crowd) -> tuple[Tensor, Tensor]:
+    """(N, T): CLIP's logit of each tag less the log-sum-exp over its rivals, and which tags have any.
+
+    Args:
+        asked: (N, T, Q), which frequent tag each tag is.
+    """
+    logits = logit_scale * embedding @ crowd.frequent.T  # (N, Q)
+    is_rival = asked.float() @ crowd.apart > 0  # (N, T, Q)
+    rest = logits[:, None].masked_fill(~is_rival, -torch.inf).logsumexp(dim=-1)
+    own = torch.einsum("nq,ntq->nt", logits, asked.float())
+    rivalled = is_rival.any(dim=-1)
+    return torch.where(rivalled, own - rest, 0.0).clamp(-_SURE, _SURE), rivalled
