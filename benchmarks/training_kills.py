@@ -1,6 +1,7 @@
 """`hps train-scorer` killed by SIGKILL at random steps, again and again: is the outcome the same to the bit?
 
 python -m benchmarks.training_kills --kills 20 --method blocks
+python -m benchmarks.training_kills --kills 3 --method head --choices 160    # small networks learn, too
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--method", choices=("blocks", "lora", "head"), default="blocks")
+    parser.add_argument("--choices", type=int, default=40)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     settings = ("--method", arguments.method, *STEPS)
@@ -30,7 +32,7 @@ def main() -> None:
     with TemporaryDirectory(prefix="hps-") as name:
         folder = Path(name)
         (folder / "made").mkdir()
-        runs = Runs(record_warm_choices(folder / "made", folder / "choices", 40), folder, settings)
+        runs = Runs(record_warm_choices(folder / "made", folder / "choices", arguments.choices), folder, settings)
         whole = runs.finish("whole")
         log, steps = runs.run("killed") / "log.jsonl", lines(runs.run("whole") / "log.jsonl")
         wanted = sorted(chance.randrange(1, steps - 1) for _ in range(arguments.kills))

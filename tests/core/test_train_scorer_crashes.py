@@ -70,17 +70,6 @@ def test_a_head_killed_while_it_is_fitted_ends_with_the_same_bytes(data, tmp_pat
     assert logs[0] == logs[1]  # what the killed fits had said is gone
 
 
-def test_a_head_killed_while_its_networks_learn_ends_with_the_same_bytes(tmp_path, tmp_path_factory):
-    choices = record_warm_choices(tmp_path_factory.mktemp("made"), tmp_path_factory.mktemp("choices"), 160)
-    runs = Runs(choices, tmp_path, ("--method", "head"))
-    whole = runs.finish("whole")
-    log = runs.run("killed") / "log.jsonl"
-    assert runs.kill_when("killed", lambda: lines(log) >= 4)
-    assert "network's loss" in log.read_text().splitlines()[-1]
-    assert not runs.out("killed").exists()
-    assert runs.finish("killed") == whole
-
-
 def test_where_the_disk_is_full_it_says_so_and_goes_on_later_to_the_same_bytes(blocks):
     runs, whole = blocks
 
