@@ -1,0 +1,54 @@
+"""When a head is fitted, and when the start model stays as it is."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("accelerate")
+
+from head_table import make_table  # noqa: E402
+
+from lib_hps.ranking import Ranking  # noqa: E402
+from lib_hps.scoring.clip.head_features import THUMBNAIL  # noqa: E402
+from lib_hps.training import head_fit  # noqa: E402
+from lib_hps.training.head_answers import Answers, answers  # noqa: E402
+from lib_hps.training.head_blocks import Table  # noqa: E402
+
+PROMPTS = 40  # of the table, five pictures each
+
+
+@pytest.fixture(scope="module")
+def table() -> Table:
+    made = make_table()
+    return replace(made, described={**made.described, THUMBNAIL: torch.zeros(200, 3 * 64 * 64, dtype=torch.float16)})
+
+
+def picked_by(utility: torch.Tensor) -> tuple[Answers, torch.Tensor]:
+    """Of each prompt's five pictures the one with the highest utility (200,), and the folds."""
+    places = [list(range(5 * prompt, 5 * prompt + 5)) for prompt in range(PROMPTS)]
+    best = utility.view(PROMPTS, 5).argmax(dim=1).tolist()
+    return answers([Ranking.pick(place, 5) for place in best], places, "softmax"), torch.arange(PROMPTS) % 3
+
+
+def test_a_taste_is_learned(table):
+    learned = head_fit.fit_head(table, *picked_by(table.described["texture"][:, 0]))
+    assert learned.loss < learned.start_loss
+    assert "texture" in learned.blocks
+
+
+@pytest.mark.parametrize(("lost", "won", "stays"), [(0, 0, False), (3, 2, False), (9, 2, True)])
+def test_a_surer_head_is_refused_only_if_it_is_right_less_often_beyond_chance(table, monkeypatch, lost, won, stays):
+    """Of 60 answers it loses some that the start model had and wins others."""
+    start = torch.tensor([1.0] * 30 + [0.0] * 30)
+    head = torch.tensor([0.0] * lost + [1.0] * (30 - lost) + [1.0] * won + [0.0] * (30 - won))
+
+    def held_out(problem, known, folds, variances):
+        is_start = not variances[1:].any()
+        return torch.linspace(0.9, 1.1, 60) - 0.2 * (not is_start), start if is_start else head
+
+    monkeypatch.setattr(head_fit._Problem, "held_out", held_out)
+    fitted = head_fit.fit_head(table, *picked_by(table.described["texture"][:, 0]))
+    assert (fitted.blocks == {}) is stays
