@@ -55,7 +55,10 @@ def find_rivals(tags: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
     each = {prompt: tags_of(prompt) for prompt in tags}
     prompts = Counter(name for names in each.values() for name in {*names})
     both = Counter(pair for names in each.values() for pair in combinations(sorted({*names}), 2))
-    known = [name for name, times in prompts.most_common(_MOST_FREQUENT) if times >= _OFTEN]
+    known = sorted(
+        (name for name, times in prompts.items() if times >= _OFTEN), key=lambda name: (-prompts[name], name)
+    )
+    known = known[:_MOST_FREQUENT]
     of = {name: tags[prompt][place] for prompt, names in each.items() for place, name in enumerate(names)}
     frequent = torch.stack([of[name] for name in known]) if known else next(iter(tags.values()))[:0]
     apart = torch.zeros(len(known), len(known))

@@ -139,6 +139,9 @@ def test_tags_that_never_stand_together_exclude_each_other():
     names = [next(name for name, each in embeddings.items() if torch.equal(each, row)) for row in frequent]
     assert {*names} == {"soft", *styles, *grounds}  # neither the things nor what is rare
     assert torch.equal(apart, apart.T)
+    backwards = find_rivals(dict(reversed(tags.items())))
+    assert torch.equal(backwards[0], frequent)  # the same bytes, whatever order the prompts come in
+    assert torch.equal(backwards[1], apart)
     for row, one in enumerate(names):
         for column, other in enumerate(names):
             rivals = one != other and any({one, other} <= {*group} for group in (styles, grounds))
