@@ -16,6 +16,7 @@ from benchmarks.rater_reading import OTHER_SEEDS, background_of, load_readers
 from tools.tiny_models.augment import BACKGROUNDS, compose, draw_backgrounds, move, premultiply
 from tools.tiny_models.emoji import STYLES
 from tools.tiny_models.judge import roughen
+from tools.tiny_models.loop import device
 from tools.tiny_models.train import Run
 
 EMOJI, DRAWN = 40, 56  # of a batch
@@ -23,7 +24,7 @@ SMOOTHING = 0.03
 
 
 @dataclass(frozen=True)
-class Shown:
+class Lesson:
     """Pictures (N, 3, 64, 64) in -1..1; how surely which thing (N, names), in which style (N, 3); backgrounds (N,)."""
 
     images: torch.Tensor
@@ -46,31 +47,31 @@ class Lessons:
         files = [shown.file for folder in drawings for group in read(folder, "tiny-sd") for shown in group.pictures]
         self._drawn = _read_by_others(files, run.work)
 
-    def batch(self, generator: torch.Generator) -> Shown:
+    def batch(self, generator: torch.Generator) -> Lesson:
         """What a step learns from."""
         parts = [self._emoji(generator), self._drawings(generator)]
-        return Shown(*(torch.cat(each) for each in zip(*(vars(part).values() for part in parts), strict=True)))
+        return Lesson(*(torch.cat(each) for each in zip(*(vars(part).values() for part in parts), strict=True)))
 
-    def _emoji(self, generator: torch.Generator) -> Shown:
+    def _emoji(self, generator: torch.Generator) -> Lesson:
         rows = torch.randint(len(self._rgba), (EMOJI,), generator=generator)
         grounds = draw_backgrounds(EMOJI, generator)
         images = roughen(compose(self._rgba[rows], grounds, generator, scale=(0.7, 1.1)), generator)
         things, styles = rows // len(STYLES), rows % len(STYLES)
         sure = F.one_hot(things, self._names).float(), F.one_hot(styles, len(STYLES)).float()
-        return Shown(images, *sure, grounds)
+        return Lesson(images, *sure, grounds)
 
-    def _drawings(self, generator: torch.Generator) -> Shown:
+    def _drawings(self, generator: torch.Generator) -> Lesson:
         """Moved a little, every second one roughened."""
         rows = torch.randint(len(self._drawn.images), (DRAWN,), generator=generator)
         images, things, styles, grounds = (part[rows] for part in vars(self._drawn).values())
         images = move(images.float() / 127.5 - 1, generator)
         is_rough = torch.rand(DRAWN, generator=generator) < 0.5
         images = torch.where(is_rough[:, None, None, None], roughen(images, generator), images)
-        return Shown(images, things, styles, grounds)
+        return Lesson(images, things, styles, grounds)
 
 
 @torch.no_grad()
-def _read_by_others(files: Sequence[Path], work: Path) -> Shown:
+def _read_by_others(files: Sequence[Path], work: Path) -> Lesson:
     """What other readers see in drawings; the pictures as levels, uint8."""
     readers = load_readers(work, OTHER_SEEDS)
     pixels = np.stack([np.asarray(Image.open(file).convert("RGB")) for file in files])
@@ -78,7 +79,7 @@ def _read_by_others(files: Sequence[Path], work: Path) -> Shown:
     things, styles = [], []
     for part in levels.split(256):
         images = part.float() / 127.5 - 1
-        things.append(readers.judge(images).softmax(dim=1))
+        things.append(readers.judge(images.to(device())).float().cpu().softmax(dim=1))
         styles.append(readers.styles(images))
     grounds = torch.tensor([list(BACKGROUNDS).index(background_of(picture)) for picture in pixels])
-    return Shown(levels, torch.cat(things), torch.cat(styles), grounds)
+    return Lesson(levels, torch.cat(things), torch.cat(styles), grounds)

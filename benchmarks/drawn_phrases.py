@@ -36,12 +36,12 @@ class Phrases:
 
     def __init__(self, emoji: Sequence[Emoji], places: Places) -> None:
         self._places = places
-        self._named = {each.name: places.things[row] for row, each in enumerate(emoji)}
+        self._named = [(each.name, places.things[row]) for row, each in enumerate(emoji)]
         rows: dict[str, list[int]] = {}
         for row, each in enumerate(emoji):
             for word in each.keywords:
                 rows.setdefault(word, []).append(row)
-        self._meant = {word: F.normalize(places.things[rows[word]].mean(dim=0), dim=0) for word in sorted(rows)}
+        self._meant = [(word, F.normalize(places.things[rows[word]].mean(dim=0), dim=0)) for word in sorted(rows)]
 
     def batch(self, count: int, generator: torch.Generator) -> tuple[list[str], torch.Tensor]:
         """`count` phrases, and their places (count, E)."""
@@ -62,7 +62,7 @@ class Phrases:
         if chance(0.05):
             ground = number_below(len(grounds))
             return f"{grounds[ground]} background", places.grounds[ground]
-        known = list((self._meant if chance(0.15) else self._named).items())
+        known = self._meant if chance(0.15) else self._named
         text, place = known[number_below(len(known))]
         if chance(0.3):
             text = ("an " if text[0] in "aeiou" else "a ") + text
