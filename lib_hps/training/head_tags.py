@@ -13,17 +13,18 @@ from itertools import combinations
 import torch
 from torch import Tensor
 
-from lib_hps.scoring.clip.tag_features import COLUMNS, Crowd, columns_of_tags, crowd_of, side_by_side
+from lib_hps.scoring.clip.tag_features import Crowd, columns_of_tags, crowd_of, kinds_of, side_by_side, width_of_fit
 from lib_hps.scoring.prompts import tags_of
 from lib_hps.training.head_blocks import Block, Table, Terms
 
 _ROWS = 512  # examples at once
 _MOST_FREQUENT, _OFTEN = 64, 8  # tags that are compared with each other, and prompts that each stands in at least
 _EXPECTED = 3.0  # prompts with two tags, were they strangers: where there is none, they exclude each other
+_EXPECTED_OF_A_KIND = 1.5  # the same of two that have rivals in common
 
 
 def tag_blocks(table: Table, subjects: Tensor) -> dict[str, Block]:
-    """The columns of `fit_of_tags`, and those of `shares_of_tags` that vary; in each block all of the same spread.
+    """The columns of `fit_of_tags` and those of `shares_of_tags` that vary; in each block all of the same spread.
 
     Args:
         table: the training examples.
@@ -34,11 +35,11 @@ def tag_blocks(table: Table, subjects: Tensor) -> dict[str, Block]:
         [_of_rows(table, slice(first, first + _ROWS), crowd) for first in range(0, len(table.prompts), _ROWS)]
     )
     deviation = values.std(dim=0)
-    places = torch.arange(values.shape[1])
+    varies, is_fit = deviation > 1e-6, torch.arange(values.shape[1]) < width_of_fit(crowd)
     found = {}
-    for name, mine in (("tags", places < COLUMNS), ("tag shares", (places >= COLUMNS) & (deviation > 1e-6))):
+    for name, mine in (("tags", is_fit & varies), ("tag shares", ~is_fit & varies)):
         if mine.any():
-            spread = deviation[mine].clamp_min(1e-6) * mine.sum() ** 0.5
+            spread = deviation[mine] * mine.sum() ** 0.5
             columns = (values[:, mine] - values[:, mine].mean(dim=0)) / spread
             found[name] = Block("tags", columns, partial(_put, crowd, mine, spread))
     return found
@@ -47,7 +48,8 @@ def tag_blocks(table: Table, subjects: Tensor) -> dict[str, Block]:
 def find_rivals(tags: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
     """The frequent tags, (Q, E), and which of them exclude each other, (Q, Q), 1 or 0.
 
-    Two do if no prompt has both though chance would give three.
+    Two do if no prompt has both though chance would give three; of one kind by such proofs, though it would give half
+    as many, for among few prompts not every two backgrounds would meet three times.
 
     Args:
         tags: embeddings (T, E) of each different prompt's tags.
@@ -61,12 +63,13 @@ def find_rivals(tags: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
     known = known[:_MOST_FREQUENT]
     of = {name: tags[prompt][place] for prompt, names in each.items() for place, name in enumerate(names)}
     frequent = torch.stack([of[name] for name in known]) if known else next(iter(tags.values()))[:0]
-    apart = torch.zeros(len(known), len(known))
+    expected = torch.zeros(len(known), len(known))  # prompts with both, were they strangers; 0 if there is any
     for (row, one), (column, other) in combinations(enumerate(known), 2):
-        strangers = prompts[one] * prompts[other] / len(each) >= _EXPECTED
-        if strangers and not both[min(one, other), max(one, other)]:
-            apart[row, column] = apart[column, row] = 1
-    return frequent, apart
+        if not both[min(one, other), max(one, other)]:
+            expected[row, column] = expected[column, row] = prompts[one] * prompts[other] / len(each)
+    kinds = kinds_of(expected >= _EXPECTED)
+    of_a_kind = kinds @ kinds.T > 0
+    return frequent, ((expected >= _EXPECTED) | (of_a_kind & (expected >= _EXPECTED_OF_A_KIND))).float()
 
 
 def _of_rows(table: Table, rows: slice, crowd: Crowd) -> Tensor:

@@ -13,13 +13,14 @@ from torch.nn.functional import normalize  # noqa: E402
 from lib_hps.errors import InputError  # noqa: E402
 from lib_hps.scoring import load_scorer  # noqa: E402
 from lib_hps.scoring.clip.head import PREFIX, TasteHead  # noqa: E402
-from lib_hps.scoring.clip.tag_features import COLUMNS, crowd_of, fit_of_tags, shares_of_tags, side_by_side  # noqa: E402
+from lib_hps.scoring.clip.tag_features import crowd_of, fit_of_tags, shares_of_tags, side_by_side  # noqa: E402
 from lib_hps.scoring.prompts import MOST_TAGS, tags_of  # noqa: E402
 from lib_hps.training.head_basis import make_blocks  # noqa: E402
 from lib_hps.training.head_blocks import head_of  # noqa: E402
 from lib_hps.training.head_tags import find_rivals  # noqa: E402
 
 SCALE = torch.tensor(30.0)
+UNASKED, STRONGEST, SQUASHED, KINDS = 8, 9, 10, slice(11, None)  # columns
 
 
 @pytest.mark.parametrize(
@@ -55,7 +56,7 @@ def test_each_tag_is_asked_about_by_itself():
     crowd = crowd_of(pictures, axes[:8], *NONE_FREQUENT)
     shown = normalize(torch.stack([axes[0], axes[0] + axes[9], axes[9], axes[1] + axes[9]]), dim=1)
     found = fit_of_tags(shown, axes[[0, 9]].expand(4, -1, -1), SCALE, crowd)
-    assert found.shape == (4, COLUMNS)
+    assert found.shape == (4, 11)
     subject, others, odds = found[:, 0], found[:, 2], found[:, 4]
     assert subject[0] > subject[1] > subject[2] > 0 - 2
     assert others[2] > others[1] > others[0]
@@ -93,15 +94,47 @@ def test_a_tag_is_weighed_against_those_that_exclude_it():
     crowd = crowd_of(things(), axes[:8], axes[8:11], apart)
     shown = normalize(torch.stack([axes[8] + axes[10], axes[9] + axes[10], axes[0] + 0.1]), dim=1)
     asked = torch.stack([axes[[0, 8, 10]]] * 3)
-    odds, share, unasked = fit_of_tags(shown, asked, SCALE, crowd)[:, -3:].T
+    found = fit_of_tags(shown, asked, SCALE, crowd)
+    (odds, share), unasked = found[:, KINDS].T, found[:, UNASKED]
     torch.testing.assert_close(odds[:2], SCALE * (shown[:2, 8] - shown[:2, 9]))
     torch.testing.assert_close(odds[2], torch.tensor(0.0))
     torch.testing.assert_close(share, odds.sigmoid())
     assert unasked[1] > 0 > unasked[0]
     without = fit_of_tags(shown, axes[[0, 10]].expand(3, -1, -1), SCALE, crowd)
-    assert not without[:, -3:-1].any()  # 10 has no rivals
+    assert not without[:, KINDS].any()  # 10 has no rivals
     named_first = fit_of_tags(shown, axes[[8]].expand(3, -1, -1), SCALE, crowd)
-    assert not named_first[:, -3:-1].any()  # the first tag is weighed against other first tags
+    assert not named_first[:, KINDS].any()  # the first tag is weighed against other first tags
+
+
+def two_kinds() -> torch.Tensor:
+    """The styles 0 and 1 exclude each other, as the backgrounds 2, 3 and 4 do."""
+    return torch.block_diag(1 - torch.eye(2), 1 - torch.eye(3))
+
+
+def test_each_of_a_prompts_tags_counts_among_its_rivals():
+    axes = torch.eye(12)
+    crowd = crowd_of(things(), axes[:7], axes[7:], two_kinds())
+    shown = normalize(axes[7] + axes[9] + axes[0], dim=0)[None]
+    style, ground, both = (
+        fit_of_tags(shown, axes[[0, *named]][None], SCALE, crowd)[0, KINDS] for named in ([7], [9], [7, 9])
+    )
+    torch.testing.assert_close(both, style + ground)
+    assert both.nonzero().flatten().tolist() == [0, 1, 2, 3]
+    assert style.nonzero().flatten().tolist() == [0, 2]
+    assert ground.nonzero().flatten().tolist() == [1, 3]
+
+
+def test_of_backgrounds_that_a_prompt_does_not_speak_of_the_strongest_is_told():
+    axes = torch.eye(12)
+    crowd = crowd_of(things(), axes[:7], axes[7:], two_kinds())
+    shown = normalize(torch.stack([axes[0] + axes[8], axes[0] + axes[10], axes[0] + axes[10] / 2]), dim=1)
+    silent = fit_of_tags(shown, axes[[0, 7]].expand(3, -1, -1), SCALE, crowd)
+    none, much, less = silent[:, STRONGEST]
+    assert much > less > none
+    assert none < 0  # the style that was not asked for has a rival that was: it is weighed against that one
+    torch.testing.assert_close(silent[:, SQUASHED], (silent[:, STRONGEST] - 1).tanh())
+    said = fit_of_tags(shown, axes[[0, 7, 9]].expand(3, -1, -1), SCALE, crowd)
+    assert not said[:, STRONGEST].any()
 
 
 def test_what_a_picture_has_of_rivals_is_told_whatever_the_prompt_says():
@@ -122,9 +155,16 @@ def test_a_head_without_a_part_of_its_crowd_is_refused():
         TasteHead.from_tensors({}, tensors)
 
 
+def test_a_head_with_other_columns_of_tags_is_refused():
+    tensors = TasteHead(head_of(*_head_of_tags())).to_tensors()
+    tensors[PREFIX + "tags"] = tensors[PREFIX + "tags"][2:]
+    with pytest.raises(InputError, match=r"columns of tags.*Train it again"):
+        TasteHead.from_tensors({}, tensors)
+
+
 def _head_of_tags() -> tuple:
     blocks = make_blocks(make_table(), torch.ones(200), torch.arange(40).repeat_interleave(5) % 3)
-    return {"tags": blocks["tags"]}, torch.tensor(1.0), [torch.ones(COLUMNS)]
+    return {"tags": blocks["tags"]}, torch.tensor(1.0), [torch.ones(blocks["tags"].columns.shape[1])]
 
 
 def test_tags_that_never_stand_together_exclude_each_other():
@@ -156,13 +196,23 @@ def test_two_rare_tags_may_miss_each_other_by_chance():
     assert apart.sum(dim=1).tolist() == [2, 1, 1]  # "oil" and "pink" would meet once in 100
 
 
+def test_two_of_a_kind_need_half_the_proof():
+    styles = ["ink"] * 50 + ["oil paint"] * 24 + ["pencil"] * 13 + ["gouache"] * 13
+    prompts = [f"thing {n}, {style}" for n, style in enumerate(styles)]
+    tags = {prompt: torch.stack([torch.full((4,), float(len(tag))) for tag in tags_of(prompt)]) for prompt in prompts}
+    frequent, apart = find_rivals(tags)
+    assert frequent[:, 0].tolist() == [3, 9, 7, 6]
+    assert torch.equal(apart, 1 - torch.eye(4))  # strangers with 13 each would meet 1.7 times in 100, the others thrice
+
+
 def test_the_head_hears_what_the_columns_say_and_keeps_it_in_its_file():
     table = make_table()
     blocks = make_blocks(table, torch.ones(200), torch.arange(40).repeat_interleave(5) % 3)
     mine = {name: blocks[name] for name in ("tags", "tag shares")}
     generator = torch.Generator().manual_seed(1)
     weights = [torch.randn(each.columns.shape[1], generator=generator) for each in mine.values()]
-    assert [len(each) for each in weights] == [COLUMNS, 4]  # of "red kind" and "blue kind", twice
+    # all prompts name a kind, so of none its strongest is told; of "red kind" and "blue kind" twice their share
+    assert [len(each) for each in weights] == [11 - 2 + 2, 4]
     for block in mine.values():
         assert float(block.columns.square().sum(dim=1).mean()) == pytest.approx(1, abs=0.02)
     head = TasteHead(head_of(mine, torch.tensor(0.5), weights))

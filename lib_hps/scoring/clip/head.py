@@ -17,7 +17,7 @@ from torch import Tensor
 from lib_hps.errors import InputError
 from lib_hps.scoring.clip.head_features import FEATURES, OLDEST, THUMBNAIL
 from lib_hps.scoring.clip.small_network import see_together
-from lib_hps.scoring.clip.tag_features import Crowd, columns_of_tags
+from lib_hps.scoring.clip.tag_features import Crowd, columns_of_tags, width_of
 
 PREFIX = "hps_head."
 
@@ -111,7 +111,7 @@ class TasteHead:
             linear = _below("linear.", mine)
             bank = (mine["naming"], mine["bank"]) if "naming" in mine else None
             network = (mine["network"], _below("network.", mine)) if "network" in mine else None
-            tags = (mine["tags"], _crowd(mine)) if "tags" in mine else None
+            tags = (mine["tags"], _checked_crowd(mine)) if "tags" in mine else None
             return cls(HeadWeights(mine["cosine"], linear, **terms, naming=bank, network=network, tags=tags))
         except KeyError as error:
             raise InputError(f"The classifier's head lacks {error.args[0]!r}. Train or export it again.") from error
@@ -169,6 +169,16 @@ class TasteHead:
 def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Those whose names begin so, without it."""
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+
+def _checked_crowd(tensors: Mapping[str, Tensor]) -> Crowd:
+    crowd = _crowd(tensors)
+    if len(tensors["tags"]) != width_of(crowd):
+        raise InputError(
+            f"The classifier's head weighs {len(tensors['tags'])} columns of tags; this version of the project "
+            f"computes {width_of(crowd)}. Train it again from the same choices."
+        )
+    return crowd
 
 
 def _crowd(tensors: Mapping[str, Tensor]) -> Crowd:

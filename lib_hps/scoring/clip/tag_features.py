@@ -4,7 +4,7 @@ Prompts of Stable Diffusion are lists of tags, "red apple, watercolour, white ba
 whole list hardly tells which of them a picture lacks. So every tag is asked about alone: how much more of it the
 picture has than others do, in standard deviations; of the first, which mostly names the thing, how likely it is beside
 other first tags; and of those that exclude each other, as styles and backgrounds do, how likely each is among its
-rivals. Shapes: N pictures, T tags of a prompt, E embedding, M bank of first tags, Q of frequent tags.
+rivals. Shapes: N pictures, T tags of a prompt, E embedding, M bank of first tags, Q of frequent tags, K kinds of those.
 """
 
 from __future__ import annotations
@@ -17,8 +17,6 @@ from torch import Tensor
 
 _AMONG = (4, 20, 100)  # first tags
 _SUBJECT_AT, _OTHERS_AT = 2.0, 1.0  # standard deviations from which a tag counts as there
-COLUMNS = 8 + len(_AMONG)
-"""Of `fit_of_tags`."""
 _SHARPNESS = (1.0, 0.5)  # of the shares, over CLIP's own
 _SAME = 0.999  # cosine: half precision changes a text by less
 _SURE = 30.0  # log-odds
@@ -39,6 +37,7 @@ class Crowd:
         subjects: (M, E), first tags, of length 1.
         frequent: (Q, E), tags of many prompts, of length 1.
         apart: (Q, Q), 1 where two of them exclude each other, else 0.
+        kinds: (Q, K), 1 where a tag is of a kind, as all styles are: tags that exclude each other, and their rivals.
     """
 
     mean: Tensor
@@ -46,15 +45,35 @@ class Crowd:
     subjects: Tensor
     frequent: Tensor
     apart: Tensor
+    kinds: Tensor
 
 
 def crowd_of(embedding: Tensor, subjects: Tensor, frequent: Tensor, apart: Tensor) -> Crowd:
     """Of pictures' embeddings (N, E), a bank of first tags (M, E), and frequent tags as `Crowd` has them."""
-    return Crowd(embedding.mean(dim=0), torch.cov(embedding.T), subjects, frequent, apart)
+    return Crowd(embedding.mean(dim=0), torch.cov(embedding.T), subjects, frequent, apart, kinds_of(apart))
+
+
+def kinds_of(apart: Tensor) -> Tensor:
+    """(Q, K): the connected parts of the graph of rivals, in the order of their first tags."""
+    joined = apart.bool() | torch.eye(len(apart), dtype=torch.bool)
+    for _ in range(len(apart)):
+        joined = (joined.float() @ joined.float()).bool()
+    firsts = [row for row in range(len(apart)) if joined[row].sum() > 1 and not joined[row, :row].any()]
+    return joined[:, firsts].float()
+
+
+def width_of(crowd: Crowd) -> int:
+    """How many columns `columns_of_tags` gives."""
+    return width_of_fit(crowd) + len(_SHARPNESS) * len(crowd.frequent)
+
+
+def width_of_fit(crowd: Crowd) -> int:
+    """How many columns `fit_of_tags` gives."""
+    return 8 + len(_AMONG) + 2 * crowd.kinds.shape[1]
 
 
 def columns_of_tags(embedding: Tensor, tags: Tensor, logit_scale: Tensor, crowd: Crowd) -> Tensor:
-    """`fit_of_tags` and `shares_of_tags`, side by side: (N, 11 + 2 Q)."""
+    """`fit_of_tags` and `shares_of_tags`, side by side: (N, 11 + 2 K + 2 Q)."""
     shares = shares_of_tags(embedding, logit_scale, crowd)
     return torch.cat([fit_of_tags(embedding, tags, logit_scale, crowd), shares], dim=1)
 
@@ -82,9 +101,11 @@ def fit_of_tags(embedding: Tensor, tags: Tensor, logit_scale: Tensor, crowd: Cro
         logit_scale: its exponential, ().
 
     Returns:
-        (N, 11): how much there is of the first tag, as it is and squashed; of the others on average, the same; log-odds
-        of the first among the bank's, and its probability among 4, 20 and 100 of them; of the others log-odds and
-        probability among their rivals, on average; how much there is of frequent tags that are not asked for, squashed.
+        (N, 11 + 2 K): how much there is of the first tag, as it is and squashed; of the others on average, the same;
+        log-odds of the first among the bank's, and its probability among 4, 20 and 100 of them; how much there is of
+        frequent tags that are not asked for, squashed, on average; of those whose rivals are not asked for either, how
+        much there is of the strongest, as it is and squashed; of the others of each kind log-odds among their rivals,
+        and then probabilities, sums over tags.
     """
     there = tags.abs().sum(dim=-1) > 0  # (N, T)
     away = embedding - crowd.mean
@@ -97,11 +118,32 @@ def fit_of_tags(embedding: Tensor, tags: Tensor, logit_scale: Tensor, crowd: Cro
     shares = [(odds + torch.tensor(len(crowd.subjects) / among).log()).sigmoid() for among in _AMONG]
     first = [subject, (subject - _SUBJECT_AT).tanh(), *means, odds, *shares]
     asked = tags @ crowd.frequent.T > _SAME  # (N, T, Q)
-    among_rivals, rivalled = _odds_of_rivals(embedding, asked, logit_scale, crowd)
-    rivalled &= others
-    all_of_them = away @ crowd.frequent.T / _spread(crowd.frequent, crowd)  # (N, Q)
-    unasked = _mean((all_of_them - _OTHERS_AT).tanh(), ~asked.any(dim=1))
-    return torch.stack([*first, _mean(among_rivals, rivalled), _mean(among_rivals.sigmoid(), rivalled), unasked], dim=1)
+    found = torch.stack([*first, *_unsaid(away, asked.any(dim=1), crowd)], dim=1)
+    asked_beside = asked & others[:, :, None]
+    among_rivals = _odds_of_rivals(embedding, asked_beside, logit_scale, crowd)
+    of_kind = asked_beside.float() @ crowd.kinds  # (N, T, K)
+    kinds = [(each[:, :, None] * of_kind).sum(dim=1) for each in (among_rivals, among_rivals.sigmoid())]
+    return torch.cat([found, *kinds], dim=1)
+
+
+def _unsaid(away: Tensor, asked: Tensor, crowd: Crowd) -> list[Tensor]:
+    """How much pictures have of frequent tags that their prompts lack: three columns of `fit_of_tags`.
+
+    A prompt that names no background mostly means none of those that others name.
+
+    Args:
+        away: the pictures' embeddings less their mean, (N, E).
+        asked: which frequent tags the prompt has, (N, Q).
+    """
+    much = away @ crowd.frequent.T / _spread(crowd.frequent, crowd)  # (N, Q)
+    rivals_asked = asked.float() @ crowd.apart > 0
+    is_open = crowd.apart.any(dim=1) & ~asked & ~rivals_asked
+    lowest = much.new_full((len(much), 1), -torch.inf)  # there may be no frequent tag at all
+    strongest = torch.cat([much.masked_fill(~is_open, -torch.inf), lowest], dim=1).amax(dim=1)
+    strongest, squashed = (
+        torch.where(is_open.any(dim=1), each, 0.0) for each in (strongest, (strongest - _OTHERS_AT).tanh())
+    )
+    return [_mean((much - _OTHERS_AT).tanh(), ~asked), strongest, squashed]
 
 
 def _spread(tags: Tensor, crowd: Crowd) -> Tensor:
@@ -121,8 +163,8 @@ def _odds(embedding: Tensor, subject: Tensor, logit_scale: Tensor, bank: Tensor)
     return (own - others.logsumexp(dim=1)).clamp(-_SURE, _SURE)
 
 
-def _odds_of_rivals(embedding: Tensor, asked: Tensor, logit_scale: Tensor, crowd: Crowd) -> tuple[Tensor, Tensor]:
-    """(N, T): CLIP's logit of each tag less the log-sum-exp over its rivals, and which tags have any.
+def _odds_of_rivals(embedding: Tensor, asked: Tensor, logit_scale: Tensor, crowd: Crowd) -> Tensor:
+    """(N, T): CLIP's logit of each tag less the log-sum-exp over its rivals; 0 of tags without any.
 
     Args:
         asked: (N, T, Q), which frequent tag each tag is.
@@ -131,5 +173,4 @@ def _odds_of_rivals(embedding: Tensor, asked: Tensor, logit_scale: Tensor, crowd
     is_rival = asked.float() @ crowd.apart > 0  # (N, T, Q)
     rest = logits[:, None].masked_fill(~is_rival, -torch.inf).logsumexp(dim=-1)
     own = torch.einsum("nq,ntq->nt", logits, asked.float())
-    rivalled = is_rival.any(dim=-1)
-    return torch.where(rivalled, own - rest, 0.0).clamp(-_SURE, _SURE), rivalled
+    return torch.where(is_rival.any(dim=-1), own - rest, 0.0).clamp(-_SURE, _SURE)
