@@ -34,12 +34,12 @@ from tools.tiny_models.loop import Stage, autocast, device, train
 from tools.tiny_models.publish import publish_scorer
 from tools.tiny_models.train import Run
 
-PICTURES = Stage("drawn-clip-pictures", steps=1100, lr=1.5e-3, warmup=100, weight_decay=0.1, ema_decay=0.995)
+PICTURES = Stage("drawn-clip-pictures", steps=4000, lr=1.5e-3, warmup=100, weight_decay=0.1, ema_decay=0.995)
 TEXTS = Stage("drawn-clip-texts", steps=1000, lr=2e-3, warmup=50, weight_decay=0.01, ema_decay=0.99)
 PHRASES = 192  # a batch
 SCALES = (16.0, 10.0, 10.0)  # at first, of things, styles and backgrounds
 COUNTS = (1.0, 0.5, 0.2)  # in the loss
-EMBED, SIDE_PX, SEED = 256, 128, 21
+EMBED, SIDE_PX, SEED = 256, 96, 21
 
 
 class Sorter(nn.Module):
