@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from lib_hps.errors import InputError
 from lib_hps.scoring.clip.head_features import FEATURES, THUMBNAIL, describe
 from lib_hps.scoring.clip.tag_features import side_by_side
 from lib_hps.scoring.prompts import tags_of
@@ -56,10 +57,19 @@ class HeadMethod:
         return torch.cat(list(described.values()), dim=1).cpu().half()
 
     def train(self, result: Trained, run: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-        """The classifier's tensors, and what its card says of them."""
+        """The classifier's tensors, and what its card says of them.
+
+        Raises:
+            InputError: there are fewer than two choices.
+        """
         from tqdm import tqdm
 
         choices = [*result.train, *result.validation]
+        if len(choices) < 2:
+            raise InputError(
+                f"Choices to learn from: {len(choices)}. A head takes two, for it is asked about each by what the "
+                "others taught. Make more choices, or keep none for the test with --test-share 0."
+            )
         result.train, result.validation = choices, []  # cross-validation needs no other
         sizes = [len(choices) // part for part in (8, 4, 2) if len(choices) // part >= 12 and result.test]
         order = torch.randperm(len(choices), generator=torch.Generator().manual_seed(self._config.seed)).tolist()

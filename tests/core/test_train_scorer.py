@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -94,8 +95,6 @@ def test_choices_of_the_board_become_a_scorer_that_has_learned_the_taste(
 def test_a_broken_picture_is_reported_and_left_out_and_a_second_run_is_the_same_to_the_bit(
     board_choices, weights, tmp_path, capsys
 ):
-    import shutil
-
     data = tmp_path / "data"
     shutil.copytree(board_choices, data)
     broken = sorted((data / "images").iterdir())[0]
@@ -137,6 +136,16 @@ def test_blocks_and_loras_are_trained_exported_as_hps_v1_and_read_back(
     scorers = ["--scorer", str(out), "tiny-hps"]
     assert main(["eval-scorer", "--data", str(board_choices), *scorers, "--out", str(table)]) == 0
     assert table.read_text().count("| 90 |") == 3
+
+
+def test_of_a_single_choice_no_head_is_made(board_choices, weights, tmp_path, capsys):
+    first = (board_choices / "choices.jsonl").read_text().splitlines()[0]
+    shutil.copytree(board_choices, tmp_path / "one")
+    (tmp_path / "one" / "choices.jsonl").write_text(first + "\n")
+    whole = ["--test-share", "0", "--validation-share", "0", "--run", str(tmp_path / "run")]
+    assert main(["train-scorer", str(tmp_path / "one"), "--out", "alone", *whole]) == 2
+    assert "learn from: 1. A head takes two" in capsys.readouterr().err
+    assert not (weights / "alone.safetensors").exists()
 
 
 def test_a_classifier_with_a_head_says_that_hps_v1_cannot_hold_it(board_choices, weights, tmp_path, capsys):
