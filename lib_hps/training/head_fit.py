@@ -3,8 +3,8 @@
 The variances are those that make the answers most likely (`head_problem`), so blocks that a taste has no use for fade
 away. Then whole families of blocks are dropped where that lowers the loss in cross-validation over prompts: what is
 learned of one prompt must hold for others. Whether there is a head at all is asked once more, with variances that each
-fold finds without its own answers (nested cross-validation, Varma and Simon 2006). The start model's own score stays,
-with a weight that begins at 1, so that few choices change little.
+fold corrects without its own answers (after nested cross-validation, Varma and Simon 2006; they begin at those of all).
+The start model's own score stays, with a weight that begins at 1, so that few choices change little.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Fitted:
     Attributes:
         blocks: prior variance of each block that is left.
         start_loss: negative log-likelihood of the start model, a mean over choices.
-        loss: of the head, in nested cross-validation.
+        loss: of the head, in cross-validation, its variances corrected in each fold.
     """
 
     head: TasteHead

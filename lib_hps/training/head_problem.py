@@ -42,7 +42,7 @@ class Problem:
     ) -> tuple[Tensor, Tensor]:
         """Loss of each choice under what the other folds taught, fold by fold; and which rows were right, 0 or 1.
 
-        With `rounds_anew` each fold first finds the variances by the other folds' answers.
+        With `rounds_anew` each fold first corrects the variances by the other folds' answers, in so many rounds.
         """
         losses, hits = [], []
         for fold in folds.unique().tolist():
