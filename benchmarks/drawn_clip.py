@@ -3,12 +3,14 @@
 Published CLIPs have seen pictures of every make; tiny-hps saw clean emoji alone, and names few of tiny-sd's soft
 pictures. Here the image tower first learns to sort pictures by thing, style and background: roughened emoji, and
 drawings as a judge and a panel see them who are not the raters' own (`rater_reading`), for other prompts and seeds than
-raters choose from (self-training: Xie et al. 2020). Then it is locked, and the text tower learns where pictures of each
-phrase lie (locked-image tuning: Zhai et al. 2022, "LiT"); captions in batches taught few of a thousand names.
+raters choose from (self-training: Xie et al. 2020; see `Lessons`). Then it is locked, and the text tower learns where
+pictures of each phrase lie (locked-image tuning: Zhai et al. 2022, "LiT"); captions in batches taught few of a thousand
+names.
 
-    python -m benchmarks.rater_pictures DRAWINGS --seed 31 --source tiny-sd --groups 600 --variants 1
-    python -m benchmarks.rater_pictures MORE --seed 51 --source tiny-sd --groups 600 --variants 1
-    python -m benchmarks.drawn_clip WORK DRAWINGS MORE --out ~/.cache/hps/raters/drawn
+    for seed in 31 51 61 71 81; do
+        python -m benchmarks.rater_pictures DRAWINGS/$seed --seed $seed --source tiny-sd --groups 600 --variants 1
+    done
+    python -m benchmarks.drawn_clip WORK DRAWINGS/* --out ~/.cache/hps/raters/drawn
 """
 
 from __future__ import annotations
@@ -34,11 +36,11 @@ from tools.tiny_models.loop import Stage, autocast, device, train
 from tools.tiny_models.publish import publish_scorer
 from tools.tiny_models.train import Run
 
-PICTURES = Stage("drawn-clip-pictures", steps=4000, lr=1.5e-3, warmup=100, weight_decay=0.1, ema_decay=0.995)
+PICTURES = Stage("drawn-clip-pictures", steps=8000, lr=1.5e-3, warmup=100, weight_decay=0.1, ema_decay=0.995)
 TEXTS = Stage("drawn-clip-texts", steps=1000, lr=2e-3, warmup=50, weight_decay=0.01, ema_decay=0.99)
 PHRASES = 192  # a batch
 SCALES = (16.0, 10.0, 10.0)  # at first, of things, styles and backgrounds
-COUNTS = (1.0, 0.5, 0.2)  # in the loss
+COUNTS = (1.0, 1.5, 0.5)  # in the loss
 EMBED, SIDE_PX, SEED = 256, 96, 21
 
 

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from PIL import Image
 
 from benchmarks.rater_pictures import read
-from benchmarks.rater_reading import OTHER_SEEDS, background_of, load_readers
+from benchmarks.rater_reading import OTHER_SEEDS, load_readers
 from tools.tiny_models.augment import BACKGROUNDS, compose, draw_backgrounds, move, premultiply
 from tools.tiny_models.emoji import STYLES
 from tools.tiny_models.judge import roughen
@@ -21,11 +21,14 @@ from tools.tiny_models.train import Run
 
 EMOJI, DRAWN = 40, 56  # of a batch
 SMOOTHING = 0.03
+TEACHERS = (OTHER_SEEDS[0], (*OTHER_SEEDS[1], 12, 13))  # the more style readers, the fewer whims
 
 
 @dataclass(frozen=True)
 class Lesson:
-    """Pictures (N, 3, 64, 64) in -1..1; how surely which thing (N, names), in which style (N, 3); backgrounds (N,)."""
+    """Pictures (N, 3, 64, 64) in -1..1, and how surely each is which thing (N, names), in which style (N, 3) and before
+    which background (N, 9).
+    """
 
     images: torch.Tensor
     things: torch.Tensor
@@ -36,16 +39,22 @@ class Lesson:
 class Lessons:
     """Batches of roughened emoji and of drawings.
 
+    What readers see in a drawing is asked anew for every version of it that is shown, and half of them are two drawings
+    laid over each other. So a few thousand never come to an end, and what is learned is how the readers read instead of
+    what each drawing was (Beyer et al. 2022, "Knowledge distillation: a good teacher is patient and consistent").
+
     Args:
-        run: with the emoji; the readers' seeds are others than those of the raters' own (`rater_reading`).
+        run: with the emoji; the readers' seeds (`TEACHERS`) are others than those of the raters' own (`rater_reading`).
         drawings: folders of `rater_pictures`.
     """
 
     def __init__(self, run: Run, drawings: Sequence[Path]) -> None:
         self._names = len(run.emoji)
         self._rgba = premultiply(run.pictures.reshape(-1, *run.pictures.shape[2:]))
+        self._readers = load_readers(run.work, TEACHERS)
         files = [shown.file for folder in drawings for group in read(folder, "tiny-sd") for shown in group.pictures]
-        self._drawn = _read_by_others(files, run.work)
+        pixels = np.stack([np.asarray(Image.open(file).convert("RGB")) for file in files])
+        self._drawn = torch.from_numpy(pixels).movedim(-1, 1)  # levels, uint8
 
     def batch(self, generator: torch.Generator) -> Lesson:
         """What a step learns from."""
@@ -56,30 +65,25 @@ class Lessons:
         rows = torch.randint(len(self._rgba), (EMOJI,), generator=generator)
         grounds = draw_backgrounds(EMOJI, generator)
         images = roughen(compose(self._rgba[rows], grounds, generator, scale=(0.7, 1.1)), generator)
-        things, styles = rows // len(STYLES), rows % len(STYLES)
-        sure = F.one_hot(things, self._names).float(), F.one_hot(styles, len(STYLES)).float()
-        return Lesson(images, *sure, grounds)
+        known = ((rows // len(STYLES), self._names), (rows % len(STYLES), len(STYLES)), (grounds, len(BACKGROUNDS)))
+        return Lesson(images, *(F.one_hot(each, count).float() for each, count in known))
 
+    @torch.no_grad()
     def _drawings(self, generator: torch.Generator) -> Lesson:
-        """Moved a little, every second one roughened."""
-        rows = torch.randint(len(self._drawn.images), (DRAWN,), generator=generator)
-        images, things, styles, grounds = (part[rows] for part in vars(self._drawn).values())
-        images = move(images.float() / 127.5 - 1, generator)
-        is_rough = torch.rand(DRAWN, generator=generator) < 0.5
+        """Moved a little, every second one roughened; every second one with the next laid over it."""
+        rows = torch.randint(len(self._drawn), (DRAWN,), generator=generator)
+        images = move(self._drawn[rows].float() / 127.5 - 1, generator)
+        is_rough, is_mixed = (torch.rand(DRAWN, generator=generator) < 0.5 for _ in range(2))
         images = torch.where(is_rough[:, None, None, None], roughen(images, generator), images)
-        return Lesson(images, things, styles, grounds)
+        share = torch.where(is_mixed, torch.rand(DRAWN, generator=generator), 1.0)
+        images = torch.lerp(images.roll(1, dims=0), images, share[:, None, None, None])
+        things = self._readers.judge(images.to(device())).float().cpu().softmax(dim=1)
+        return Lesson(images, things, self._readers.styles(images), backgrounds_of(images))
 
 
-@torch.no_grad()
-def _read_by_others(files: Sequence[Path], work: Path) -> Lesson:
-    """What other readers see in drawings; the pictures as levels, uint8."""
-    readers = load_readers(work, OTHER_SEEDS)
-    pixels = np.stack([np.asarray(Image.open(file).convert("RGB")) for file in files])
-    levels = torch.from_numpy(pixels).movedim(-1, 1)
-    things, styles = [], []
-    for part in levels.split(256):
-        images = part.float() / 127.5 - 1
-        things.append(readers.judge(images.to(device())).float().cpu().softmax(dim=1))
-        styles.append(readers.styles(images))
-    grounds = torch.tensor([list(BACKGROUNDS).index(background_of(picture)) for picture in pixels])
-    return Lesson(levels, torch.cat(things), torch.cat(styles), grounds)
+def backgrounds_of(images: torch.Tensor) -> torch.Tensor:
+    """As `background_of` finds them, of (N, 3, H, W) in -1..1: (N, 9), one 1 each."""
+    border = torch.cat([images[:, :, 0], images[:, :, -1], images[..., 0], images[..., -1]], dim=2)
+    levels = (border.quantile(0.5, dim=2) + 1) * 127.5  # (N, 3)
+    colours = torch.tensor(list(BACKGROUNDS.values())).float()  # (9, 3)
+    return F.one_hot(torch.cdist(levels, colours, p=1).argmin(dim=1), len(BACKGROUNDS)).float()
