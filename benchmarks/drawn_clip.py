@@ -7,7 +7,7 @@ raters choose from (self-training: Xie et al. 2020; see `Lessons`). Then it is l
 pictures of each phrase lie (locked-image tuning: Zhai et al. 2022, "LiT"); captions in batches taught few of a thousand
 names.
 
-    for seed in 31 51 61 71 81; do
+    for seed in 31 61; do
         python -m benchmarks.rater_pictures DRAWINGS/$seed --seed $seed --source tiny-sd --groups 600 --variants 1
     done
     python -m benchmarks.drawn_clip WORK DRAWINGS/* --out ~/.cache/hps/raters/drawn
@@ -36,11 +36,11 @@ from tools.tiny_models.loop import Stage, autocast, device, train
 from tools.tiny_models.publish import publish_scorer
 from tools.tiny_models.train import Run
 
-PICTURES = Stage("drawn-clip-pictures", steps=8000, lr=1.5e-3, warmup=100, weight_decay=0.1, ema_decay=0.995)
+PICTURES = Stage("drawn-clip-pictures", steps=7000, lr=1.5e-3, warmup=100, weight_decay=0.1, ema_decay=0.995)
 TEXTS = Stage("drawn-clip-texts", steps=1000, lr=2e-3, warmup=50, weight_decay=0.01, ema_decay=0.99)
 PHRASES = 192  # a batch
-SCALES = (16.0, 10.0, 10.0)  # at first, of things, styles and backgrounds
-COUNTS = (1.0, 1.5, 0.5)  # in the loss
+SCALE = 16.0  # at first; of things, styles and backgrounds alike, for a CLIP has but one
+COUNTS = (1.0, 1.5, 1.0)  # in the loss
 EMBED, SIDE_PX, SEED = 256, 96, 21
 
 
@@ -56,7 +56,7 @@ class Sorter(nn.Module):
             return nn.Parameter(torch.randn(rows, EMBED, generator=generator) / EMBED**0.5)
 
         self.names, self.styles, self.grounds = table(things), table(len(STYLES)), table(len(BACKGROUNDS))
-        self.scales = nn.Parameter(torch.tensor(SCALES).log())
+        self.scale = nn.Parameter(torch.tensor(SCALE).log())
 
     def embed(self, images: torch.Tensor) -> torch.Tensor:
         """(N, 3, 64, 64) in -1..1 -> (N, E), of length 1."""
@@ -68,7 +68,7 @@ class Sorter(nn.Module):
     def places(self) -> Places:
         """What pictures are sorted by."""
         tables = (F.normalize(each, dim=1) for each in (self.names, self.styles, self.grounds))
-        return Places(*tables, self.scales.exp())
+        return Places(*tables, self.scale.exp())
 
     def loss(self, lessons: Lessons, generator: torch.Generator) -> torch.Tensor:
         """Cross-entropy of a fresh batch."""
@@ -77,8 +77,8 @@ class Sorter(nn.Module):
         things = (1 - SMOOTHING) * shown.things + SMOOTHING / shown.things.shape[1]
         tables, wanted = (places.things, places.styles, places.grounds), (things, shown.styles, shown.grounds)
         losses = [
-            F.cross_entropy(scale * seen @ table.T, each.to(device()))
-            for scale, table, each in zip(places.scales, tables, wanted, strict=True)
+            F.cross_entropy(places.scale * seen @ table.T, each.to(device()))
+            for table, each in zip(tables, wanted, strict=True)
         ]
         return torch.stack([count * loss for count, loss in zip(COUNTS, losses, strict=True)]).sum()
 
@@ -100,7 +100,7 @@ def teach_texts(clip: Clip, sorter: Sorter, run: Run) -> None:
     """The text tower alone, towards the places of phrases."""
     clip.visual.requires_grad_(False)
     places = Places(*(each.detach().cpu() for each in vars(sorter.places()).values()))
-    clip.logit_scale.data.fill_(math.log(float(places.scales[0])))
+    clip.logit_scale.data.fill_(math.log(float(places.scale)))
     clip.logit_scale.requires_grad_(False)
     phrases = Phrases(run.emoji, places)
 

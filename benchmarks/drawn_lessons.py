@@ -16,12 +16,11 @@ from benchmarks.rater_reading import OTHER_SEEDS, load_readers
 from tools.tiny_models.augment import BACKGROUNDS, compose, draw_backgrounds, move, premultiply
 from tools.tiny_models.emoji import STYLES
 from tools.tiny_models.judge import roughen
-from tools.tiny_models.loop import device
+from tools.tiny_models.loop import autocast
 from tools.tiny_models.train import Run
 
 EMOJI, DRAWN = 40, 56  # of a batch
 SMOOTHING = 0.03
-TEACHERS = (OTHER_SEEDS[0], (*OTHER_SEEDS[1], 12, 13))  # the more style readers, the fewer whims
 
 
 @dataclass(frozen=True)
@@ -44,14 +43,14 @@ class Lessons:
     what each drawing was (Beyer et al. 2022, "Knowledge distillation: a good teacher is patient and consistent").
 
     Args:
-        run: with the emoji; the readers' seeds (`TEACHERS`) are others than those of the raters' own (`rater_reading`).
+        run: with the emoji; the readers are not the raters' own (`rater_reading`).
         drawings: folders of `rater_pictures`.
     """
 
     def __init__(self, run: Run, drawings: Sequence[Path]) -> None:
         self._names = len(run.emoji)
         self._rgba = premultiply(run.pictures.reshape(-1, *run.pictures.shape[2:]))
-        self._readers = load_readers(run.work, TEACHERS)
+        self._readers = load_readers(run.work, OTHER_SEEDS)
         files = [shown.file for folder in drawings for group in read(folder, "tiny-sd") for shown in group.pictures]
         pixels = np.stack([np.asarray(Image.open(file).convert("RGB")) for file in files])
         self._drawn = torch.from_numpy(pixels).movedim(-1, 1)  # levels, uint8
@@ -77,8 +76,9 @@ class Lessons:
         images = torch.where(is_rough[:, None, None, None], roughen(images, generator), images)
         share = torch.where(is_mixed, torch.rand(DRAWN, generator=generator), 1.0)
         images = torch.lerp(images.roll(1, dims=0), images, share[:, None, None, None])
-        things = self._readers.judge(images.to(device())).float().cpu().softmax(dim=1)
-        return Lesson(images, things, self._readers.styles(images), backgrounds_of(images))
+        with autocast():
+            things, styles = self._readers.things(images), self._readers.styles(images)
+        return Lesson(images, things, styles, backgrounds_of(images))
 
 
 def backgrounds_of(images: torch.Tensor) -> torch.Tensor:

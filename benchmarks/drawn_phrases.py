@@ -14,24 +14,24 @@ from tools.tiny_models.emoji import STYLES, Emoji
 
 @dataclass(frozen=True)
 class Places:
-    """Directions of length 1 in the space of the pictures' embeddings, and how sharply pictures of each kind differ.
+    """Directions of length 1 in the space of the pictures' embeddings, and how sharply pictures differ in them.
 
     Attributes:
         things, styles, grounds: (N, E), (3, E) and (9, E).
-        scales: (3,), what cosines are multiplied with before a softmax.
+        scale: (), what cosines are multiplied with before a softmax.
     """
 
     things: torch.Tensor
     styles: torch.Tensor
     grounds: torch.Tensor
-    scales: torch.Tensor
+    scale: torch.Tensor
 
 
 class Phrases:
     """Names and keywords alone, styles and backgrounds alone, and whole prompts.
 
-    A prompt lies where the log-likelihoods of its parts together are highest, at the mean of their directions, weighted
-    by their scales; one of several parts that says no background means a white one, as the captions of tiny-hps do.
+    A prompt lies where the log-likelihoods of its parts together are highest, at the mean of their directions; one of
+    several parts that says no background means a white one, as the captions of tiny-hps do.
     """
 
     def __init__(self, emoji: Sequence[Emoji], places: Places) -> None:
@@ -68,12 +68,11 @@ class Phrases:
             text = ("an " if text[0] in "aeiou" else "a ") + text
         if chance(0.5):
             return text, place
-        place = places.scales[0] * place
         if chance(0.8):
             style = number_below(len(STYLES))
             text += f", {STYLES[style]} style"
-            place = place + places.scales[1] * places.styles[style]
+            place = place + places.styles[style]
         ground = number_below(len(grounds)) if chance(0.6) else 0
         if ground:
             text += f", {grounds[ground]} background"
-        return text, F.normalize(place + places.scales[2] * places.grounds[ground], dim=0)
+        return text, F.normalize(place + places.grounds[ground], dim=0)
