@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from PIL import Image
 
 from benchmarks.rater_pictures import read
-from benchmarks.rater_reading import OTHER_SEEDS, load_readers
+from benchmarks.rater_reading import OTHER_SEEDS, backgrounds_of, load_readers
 from tools.tiny_models.augment import BACKGROUNDS, compose, draw_backgrounds, move, premultiply
 from tools.tiny_models.emoji import STYLES
 from tools.tiny_models.judge import roughen
@@ -78,12 +78,4 @@ class Lessons:
         images = torch.lerp(images.roll(1, dims=0), images, share[:, None, None, None])
         with autocast():
             things, styles = self._readers.things(images), self._readers.styles(images)
-        return Lesson(images, things, styles, backgrounds_of(images))
-
-
-def backgrounds_of(images: torch.Tensor) -> torch.Tensor:
-    """As `background_of` finds them, of (N, 3, H, W) in -1..1: (N, 9), one 1 each."""
-    border = torch.cat([images[:, :, 0], images[:, :, -1], images[..., 0], images[..., -1]], dim=2)
-    levels = (border.quantile(0.5, dim=2) + 1) * 127.5  # (N, 3)
-    colours = torch.tensor(list(BACKGROUNDS.values())).float()  # (9, 3)
-    return F.one_hot(torch.cdist(levels, colours, p=1).argmin(dim=1), len(BACKGROUNDS)).float()
+        return Lesson(images, things, styles, F.one_hot(backgrounds_of(images), len(BACKGROUNDS)).float())

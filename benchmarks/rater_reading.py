@@ -75,16 +75,16 @@ class Readers:
 
     def seen(self, files: Sequence[Path], wanted: Said, seed: int) -> list[Seen]:
         """What pictures of 64 px show to somebody who was told the prompt."""
-        pictures = np.stack([np.asarray(Image.open(file).convert("RGB")) for file in files])  # (N, 64, 64, 3)
-        images = torch.from_numpy(pictures).movedim(-1, 1).float() / 127.5 - 1
+        pictures = np.stack([np.asarray(Image.open(file).convert("RGB")) for file in files])
+        images = torch.from_numpy(pictures).movedim(-1, 1).float() / 127.5 - 1  # (N, 3, 64, 64)
         rest = [name for name in self.names if name != wanted.concept]
         options = [wanted.concept, *random.Random(seed).sample(rest, OPTIONS - 1)]
         row_of = {name: row for row, name in enumerate(self.names)}
         surely = self.things(images, [row_of[name] for name in options])[:, 0].tolist()
-        styles = self.styles(images).tolist()
+        styles, grounds = self.styles(images).tolist(), backgrounds_of(images).tolist()
         return [
-            Seen(concept, dict(zip(STYLES, style, strict=True)), background_of(picture))
-            for concept, style, picture in zip(surely, styles, pictures, strict=True)
+            Seen(concept, dict(zip(STYLES, style, strict=True)), list(BACKGROUNDS)[ground])
+            for concept, style, ground in zip(surely, styles, grounds, strict=True)
         ]
 
     @torch.no_grad()
@@ -100,13 +100,11 @@ class Readers:
         return torch.stack(each).mean(dim=0)
 
 
-def background_of(picture: np.ndarray) -> str:
-    """The background nearest to the median colour (H, W, 3) of the border."""
-    border = np.concatenate([picture[0], picture[-1], picture[:, 0], picture[:, -1]]).astype(float)
-    distances = {
-        name: np.abs(np.median(border, axis=0) - np.array(colour)).sum() for name, colour in BACKGROUNDS.items()
-    }
-    return min(distances, key=lambda name: distances[name])
+def backgrounds_of(images: torch.Tensor) -> torch.Tensor:
+    """(N, 3, H, W) in -1..1 -> (N,): which of `BACKGROUNDS` is nearest to the median colour of the border."""
+    border = torch.cat([images[:, :, 0], images[:, :, -1], images[..., 0], images[..., -1]], dim=2)
+    levels = ((border.quantile(0.5, dim=2) + 1) * 255).round() / 2  # (N, 3), rid of rounding
+    return torch.cdist(levels, torch.tensor(list(BACKGROUNDS.values())).float(), p=1).argmin(dim=1)
 
 
 def load_readers(emoji_folder: Path, seeds: Seeds = SEEDS) -> Readers:

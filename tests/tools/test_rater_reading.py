@@ -6,7 +6,8 @@ import torch
 from PIL import Image
 
 from benchmarks.rater_pictures import STYLES, Said
-from benchmarks.rater_reading import OPTIONS, OTHER_SEEDS, SEEDS, Readers, StyleReader
+from benchmarks.rater_reading import OPTIONS, OTHER_SEEDS, SEEDS, Readers, StyleReader, backgrounds_of
+from tools.tiny_models.augment import BACKGROUNDS
 from tools.tiny_models.judge import Judge
 
 NAMES = [f"thing {number}" for number in range(30)]
@@ -49,6 +50,14 @@ def test_a_thing_is_named_among_twenty_with_the_prompt_s_own(readers, pictures):
     assert among.shape == (1, OPTIONS)
     assert among.sum() == pytest.approx(1, rel=1e-5)
     assert readers.things(images).shape == (1, len(NAMES))
+
+
+def test_a_background_is_the_colour_of_the_border_whatever_stands_before_it():
+    generator = torch.Generator().manual_seed(0)
+    grounds = torch.tensor(list(BACKGROUNDS.values())).repeat(8, 1)[:, :, None, None].expand(-1, -1, 16, 16)
+    levels = (grounds + torch.randint(-8, 9, grounds.shape, generator=generator)).clamp(0, 255)
+    levels[..., 2:14, 2:14] = torch.randint(256, (len(levels), 3, 12, 12), generator=generator)
+    assert backgrounds_of(levels / 127.5 - 1).tolist() == [*range(len(BACKGROUNDS))] * 8
 
 
 def test_other_readers_share_none_with_the_raters_own():
