@@ -15,6 +15,8 @@ from lib_hps.training.head_answers import Answers
 from lib_hps.training.head_blocks import Block, Table
 
 _FADED = 2e-3  # of the largest variance: below, a block is gone
+_MOST_STEPS = 50  # of Newton's, mostly five
+_DESCENT, _SMALLEST = 1e-4, 1e-6  # share of the promised descent that a step must keep; of a step
 
 Note = Callable[[dict[str, float]], object]
 """Gets the figures of every step of a fit."""
@@ -33,9 +35,9 @@ class Problem:
         self._x = torch.cat([(table.cosine / self.spread)[:, None], *columns], dim=1)  # (N, D)
         self._block = torch.repeat_interleave(torch.arange(len(columns) + 1), torch.tensor([1, *self.sizes]))
 
-    def solve(self, known: Answers, variances: Tensor, rounds: int = 8, note: Note = lambda _: None) -> Tensor:
+    def solve(self, known: Answers, variances: Tensor, note: Note = lambda _: None) -> Tensor:
         """The likeliest weights (D,) under the prior, by Newton's method."""
-        return self._solved(known, variances, None, rounds, note)[0]
+        return self._solved(known, variances, None, _MOST_STEPS, note)[0]
 
     def held_out(
         self, known: Answers, folds: Tensor, variances: Tensor, *, rounds_anew: int = 0
@@ -49,7 +51,7 @@ class Problem:
             there = known.of(folds == fold)
             if len(there.choice):
                 others = known.of(folds != fold)
-                scores = self._x @ self.solve(others, self.likeliest(others, variances, rounds_anew), rounds=5)
+                scores = self._x @ self.solve(others, self.likeliest(others, variances, rounds_anew))
                 losses.append(there.losses(scores))
                 hits.append(there.hits(scores))
         return torch.cat(losses), torch.cat(hits)
@@ -88,24 +90,26 @@ class Problem:
         x = self._x[:, kept]
         mean = torch.zeros(x.shape[1])
         mean[0] = self.spread
-        weights = mean.clone() if begin is None else begin[kept]
         choices = len(known.choice.unique())
 
         def cost(w: Tensor) -> float:
             return choices * float(known.loss(x @ w)) + 0.5 * float((precision * (w - mean).square()).sum())
 
+        # where the start model is sure and wrong, its softmaxes are flat: without it the way is short
+        weights = min((mean, torch.zeros_like(mean)), key=cost) if begin is None else begin[kept]
         before = cost(weights)
         for _ in range(rounds):
             gradient, curvature = known.derivatives(x, weights)
+            gradient += precision * (weights - mean)
             curvature.diagonal().add_(precision)
             factor = torch.linalg.cholesky(curvature)
-            step = torch.cholesky_solve((gradient + precision * (weights - mean))[:, None], factor)[:, 0]
-            size = 1.0
-            while (after := cost(weights - size * step)) > before and size > 1 / 64:
+            step = torch.cholesky_solve(gradient[:, None], factor)[:, 0]
+            size, promised = 1.0, float(gradient @ step)  # Armijo's rule (Nocedal and Wright 2006, section 3.1)
+            while (after := cost(weights - size * step)) > before - _DESCENT * size * promised and size > _SMALLEST:
                 size /= 2
             weights = weights - size * step
             note({"loss": float(known.loss(x @ weights)), "loss with prior": after / choices})
-            if before - after < 0.05:
+            if promised < 0.05:
                 break
             before = after
         full = torch.zeros(len(kept))

@@ -15,7 +15,7 @@ from lib_hps.ranking import Ranking  # noqa: E402
 from lib_hps.scoring.clip.head_features import THUMBNAIL  # noqa: E402
 from lib_hps.training import head_fit  # noqa: E402
 from lib_hps.training.head_answers import Answers, answers  # noqa: E402
-from lib_hps.training.head_blocks import Table  # noqa: E402
+from lib_hps.training.head_blocks import Block, Table  # noqa: E402
 
 PROMPTS = 40  # of the table, five pictures each
 
@@ -37,6 +37,20 @@ def test_a_taste_is_learned(table):
     learned = head_fit.fit_head(table, *picked_by(table.described["texture"][:, 0]))
     assert learned.loss < learned.start_loss
     assert "texture" in learned.blocks
+
+
+def test_newton_comes_to_its_end_from_a_start_model_that_is_sure_and_wrong(table):
+    """Too few steps and what a family is worth is asked of weights that are still on their way."""
+    wrong = replace(table, cosine=30 * table.described["texture"][:, 1])
+    known, _ = picked_by(table.described["texture"][:, 0] - table.described["texture"][:, 1])
+    columns = table.described["texture"] / 6
+    problem = head_fit.Problem({"texture": Block("pixels", columns, lambda terms, weights: None)}, wrong)
+    weights = problem.solve(known, problem.begin())
+    x = torch.cat([(wrong.cosine / problem.spread)[:, None], columns], dim=1)
+    gradient, _ = known.derivatives(x, weights)
+    mean = torch.tensor([problem.spread, *[0.0] * columns.shape[1]])
+    precision = 1 / torch.tensor([problem.spread**2, *[1.0] * columns.shape[1]])
+    assert (gradient + precision * (weights - mean)).abs().max() < 0.1  # at the beginning some ten
 
 
 def test_answers_by_chance_mostly_leave_the_start_model_as_it_is(table):
