@@ -2,8 +2,8 @@
 
 Published CLIPs have seen pictures of every make; tiny-hps saw clean emoji alone, and names few of tiny-sd's soft
 pictures. Here the image tower first learns to sort pictures by thing, style and background: roughened emoji, and
-drawings as a judge and a panel see them who are not the raters' own (`rater_reading`), for other prompts and seeds than
-raters choose from (self-training: Xie et al. 2020; see `Lessons`). Then it is locked, and the text tower learns where
+drawings as judges and style readers see them who are not the raters' own (`rater_reading`), for other prompts and seeds
+than raters choose from (self-training: Xie et al. 2020; see `Lessons`). Then it is locked, and the text tower learns where
 pictures of each phrase lie (locked-image tuning: Zhai et al. 2022, "LiT"); captions in batches taught few of a thousand
 names.
 
