@@ -2,10 +2,10 @@
 
 Published CLIPs have seen pictures of every make; tiny-hps saw clean emoji alone, and names few of tiny-sd's soft
 pictures. Here the image tower first learns to sort pictures by thing, style and background: roughened emoji, and
-drawings as judges and style readers see them who are not the raters' own (`rater_reading`), for other prompts and seeds
-than raters choose from (self-training: Xie et al. 2020; see `Lessons`). Then it is locked, and the text tower learns where
-pictures of each phrase lie (locked-image tuning: Zhai et al. 2022, "LiT"); captions in batches taught few of a thousand
-names.
+drawings as judges and style readers see them who are not the raters' own (`rater_reading`), for other prompts and
+seeds than raters choose from (self-training: Xie et al. 2020; see `Lessons`). Then it is locked, and the text tower
+learns where pictures of each phrase lie (locked-image tuning: Zhai et al. 2022, "LiT"); captions in batches taught few
+of a thousand names.
 
     for seed in 31 61; do
         python -m benchmarks.rater_pictures DRAWINGS/$seed --seed $seed --source tiny-sd --groups 600 --variants 1
