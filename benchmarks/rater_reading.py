@@ -36,8 +36,8 @@ from tools.tiny_models.loop import Stage, device, train
 if TYPE_CHECKING:
     from tools.tiny_models.emoji import Emoji
 
-OPTIONS = 20  # names that the judge chooses among
-HELD_OUT = 5  # every fifth emoji is kept from the style reader, to see how well it reads
+OPTIONS = 20  # names that the judges choose among
+HELD_OUT = 5  # every fifth emoji is kept from the style readers, to see how well they read
 BATCH, STEPS = 64, 800
 Seeds = tuple[Sequence[int], Sequence[int]]  # of judges and of style readers
 SEEDS: Seeds = ((7, 14, 15), (9, 10, 11, 24, 25))

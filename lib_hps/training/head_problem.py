@@ -107,6 +107,8 @@ class Problem:
             size, promised = 1.0, float(gradient @ step)  # Armijo's rule (Nocedal and Wright 2006, section 3.1)
             while (after := cost(weights - size * step)) > before - _DESCENT * size * promised and size > _SMALLEST:
                 size /= 2
+            if size <= _SMALLEST:
+                break  # rounding: there is no lower place that way
             weights = weights - size * step
             note({"loss": float(known.loss(x @ weights)), "loss with prior": after / choices})
             if promised < 0.05:
