@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -43,6 +43,10 @@ class Answers:
         found = torch.zeros(count, dtype=folds.dtype)
         found[self.examples[self.mask]] = of_rows[self.mask]
         return found
+
+    def apart(self) -> Answers:
+        """The same rows over examples of their own, R * m: what is said of a picture may differ from row to row."""
+        return replace(self, examples=torch.arange(self.examples.numel()).view_as(self.examples))
 
     def losses(self, scores: torch.Tensor) -> torch.Tensor:
         """Of each choice (C,), in the order of their numbers, of scores (examples,)."""

@@ -16,7 +16,6 @@ from lib_hps.scoring.clip.head import naming
 from lib_hps.scoring.clip.head_features import THUMBNAIL
 from lib_hps.training.head_blocks import Block, Table, Terms, is_of_tower
 from lib_hps.training.head_directions import Affine, leading_directions, side_by_side, stacked
-from lib_hps.training.head_network import Networks
 from lib_hps.training.head_tags import tag_blocks
 from lib_hps.training.head_words import find_words, word_blocks
 
@@ -44,14 +43,13 @@ _WAVES: dict[str, tuple[dict[str, int], int]] = {
 _BANK, _SMALLEST_BANK = 512, 8  # prompts
 
 
-def make_blocks(table: Table, wins: Tensor, folds: Tensor, networks: Networks | None = None) -> dict[str, Block]:
+def make_blocks(table: Table, wins: Tensor, folds: Tensor) -> dict[str, Block]:
     """All blocks by name.
 
     Args:
         table: the training examples.
         wins: (N,), how often each was chosen.
         folds: (N,); examples of a prompt share one.
-        networks: that have learned from the choices.
     """
     described = {name: x for name, x in table.described.items() if name != THUMBNAIL}
     linear = {
@@ -67,8 +65,6 @@ def make_blocks(table: Table, wins: Tensor, folds: Tensor, networks: Networks | 
     found["look x prompt"] = _look_block(described, table.texts, prompt)
     for seed, name in enumerate(_WAVES):
         found[f"{name} waves"] = _waves_block(name, described, seed)
-    if networks:
-        found["network"] = Block("network", networks.unbiased[:, None], partial(_put_network, networks))
     subjects = _bank(torch.stack([table.tags[prompt][0] for prompt in table.prompts]))
     if len(subjects) >= _SMALLEST_BANK:
         found |= tag_blocks(table, subjects)
@@ -89,10 +85,6 @@ def _linear_block(name: str, directions: Affine, x: Tensor) -> Block:
 
 def _put_naming(bank: Tensor, spread: Tensor, terms: Terms, weights: Tensor) -> None:
     terms.naming = (weights[0] / spread, bank)
-
-
-def _put_network(networks: Networks, terms: Terms, weights: Tensor) -> None:
-    terms.network = (weights[0], networks.stacked)
 
 
 def _mixture(described: Mapping[str, Tensor], reads: Mapping[str, int], whitening: float) -> tuple[Affine, Tensor]:

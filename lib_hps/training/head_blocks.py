@@ -44,7 +44,6 @@ class Terms:
     prompted: dict[str, tuple[Sequence[str], Sequence[Tensor]]] = field(default_factory=dict)
     waves: dict[str, tuple[Sequence[str], Sequence[Tensor]]] = field(default_factory=dict)
     naming: tuple[Tensor, Tensor] | None = None
-    network: tuple[Tensor, Mapping[str, Tensor]] | None = None
     tags: tuple[Tensor, Crowd] | None = None
 
     def add(self, group: str, weights: Tensor) -> None:
@@ -67,16 +66,22 @@ class Block:
     put: Callable[[Terms, Tensor], None]
 
 
-def head_of(blocks: Mapping[str, Block], cosine: Tensor, weights: Sequence[Tensor]) -> HeadWeights:
+def head_of(
+    blocks: Mapping[str, Block],
+    cosine: Tensor,
+    weights: Sequence[Tensor],
+    network: tuple[Tensor, Mapping[str, Tensor]] | None = None,
+) -> HeadWeights:
     """The head whose score differs from columns @ weights by a constant; blocks whose weights are 0 are left out.
 
     Args:
         blocks: of `make_blocks`.
         cosine: weight () of exp(logit_scale) * cosine.
         weights: (R,) of every block.
+        network: weight () and parameters of small networks beside the columns.
     """
     terms = Terms()
     for block, mine in zip(blocks.values(), weights, strict=True):
         if mine.any():
             block.put(terms, mine)
-    return HeadWeights(cosine, terms.linear, terms.prompted, terms.waves, terms.naming, terms.network, terms.tags)
+    return HeadWeights(cosine, terms.linear, terms.prompted, terms.waves, terms.naming, network, terms.tags)

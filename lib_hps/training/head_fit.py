@@ -2,9 +2,10 @@
 
 The variances are those that make the answers most likely (`head_problem`), so blocks that a taste has no use for fade
 away. Then whole families of blocks are dropped where that lowers the loss in cross-validation over prompts: what is
-learned of one prompt must hold for others. Whether there is a head at all is asked once more, with variances that each
-fold corrects without its own answers (after nested cross-validation, Varma and Simon 2006; they begin at those of all).
-The start model's own score stays, with a weight that begins at 1, so that few choices change little.
+learned of one prompt must hold for others. Last, each fold is scored by what the others taught, with variances that
+they corrected without its answers (after nested cross-validation, Varma and Simon 2006; they begin at those of all): so
+the small networks are weighed against the rest (`head_stack`), and so it is asked whether there is a head at all. The
+start model's own score stays, with a weight that begins at 1, so that few choices change little.
 """
 
 from __future__ import annotations
@@ -20,8 +21,9 @@ from lib_hps.scoring.clip.head_features import THUMBNAIL
 from lib_hps.training.head_answers import Answers
 from lib_hps.training.head_basis import make_blocks
 from lib_hps.training.head_blocks import Block, Table, head_of
-from lib_hps.training.head_network import learn_networks
+from lib_hps.training.head_network import Networks, learn_networks
 from lib_hps.training.head_problem import Note, Problem
+from lib_hps.training.head_stack import stack, stacked_apart
 
 FOLDS = 3
 _ROUNDS, _ROUNDS_ANEW = 10, 5  # of the variances; of a fold's, which begin where those of all ended
@@ -33,9 +35,9 @@ class Fitted:
     """A head, and what decided it.
 
     Attributes:
-        blocks: prior variance of each block that is left.
+        blocks: prior variance of each block that is left; of "network", its squared weight.
         start_loss: negative log-likelihood of the start model, a mean over choices.
-        loss: of the head, in cross-validation, its variances corrected in each fold.
+        loss: of the head, in cross-validation, variances and networks' weight found without the fold.
     """
 
     head: TasteHead
@@ -54,28 +56,43 @@ def fit_head(
         known: the answers.
         folds: (C,) fold of each choice; choices of a prompt share one.
         note: for each round of the variances "loss" (of the choices that it looks at) and "blocks" that are left, for
-            each family judged the "held-out loss" without it, for the head and the start model theirs, for each of
-            Newton's last steps "loss" of all.
+            each family judged the "held-out loss" without it, for the head and the start model theirs, and the
+            "networks' weight", for each of Newton's last steps "loss" of all.
         device: where networks learn; all else is small.
     """
     networks = learn_networks(table.described[THUMBNAIL], known, folds, torch.device(device), note)
-    blocks = make_blocks(table, known.wins(len(table.texts)), known.folds(folds, len(table.texts)), networks)
-    problem = Problem(blocks, table)
+    blocks = make_blocks(table, known.wins(len(table.texts)), known.folds(folds, len(table.texts)))
+    problem, rows = Problem(blocks, table), known.apart()
     few = known if len(folds) <= _MOST else known.of(_first(len(folds), _MOST))
     variances = problem.likeliest(few, problem.begin(), _ROUNDS, note)
-    nothing = torch.cat([variances[:1], torch.zeros(len(variances) - 1)])
-    start, start_hits = problem.held_out(few, folds, nothing)
-    note({"held-out loss of the start model": float(start.mean())})
     variances = _without_idle_families(problem, few, folds, variances, blocks, note)
-    losses, hits = problem.held_out(few, folds, variances, rounds_anew=_ROUNDS_ANEW)
-    note({"held-out loss of the head": float(losses.mean())})
+    nothing = torch.cat([variances[:1], torch.zeros(len(variances) - 1)])
+    start = problem.held_out(known, folds, nothing)
+    own = problem.held_out(known, folds, variances, rounds_anew=_ROUNDS_ANEW)
+    shares, scores = _with_networks(rows, folds, own, networks)
+    losses, start_losses = rows.losses(scores), rows.losses(start)
+    note({"held-out loss of the start model": float(start_losses.mean())})
+    note({"held-out loss of the head": float(losses.mean()), "networks' weight": float(shares[1])})
     # no more than chance may give, or surer but less often right: the start model stays as it is
-    if not _is_beyond_chance(start - losses) or _is_beyond_chance(start_hits - hits):
-        variances, losses = nothing, start
-    weights = problem.solve(known, variances, note=note)
-    left = {name: float(v) for name, v in zip(blocks, variances[1:], strict=True) if v > 0}
-    head = TasteHead(head_of(blocks, weights[0] / problem.spread, weights[1:].split(problem.sizes)))
+    if not _is_beyond_chance(start_losses - losses) or _is_beyond_chance(rows.hits(start) - rows.hits(scores)):
+        variances, losses, shares = nothing, start_losses, torch.tensor([1.0, 0.0])
+    weights = shares[0] * problem.solve(known, variances, note=note)
+    left = {name: float(v) for name, v in zip(blocks, variances[1:], strict=True) if v > 0 and shares[0] > 0}
+    network = (shares[1], networks.stacked) if networks and shares[1] > 0 else None
+    if network:
+        left["network"] = float(shares[1].square())
+    head = TasteHead(head_of(blocks, weights[0] / problem.spread, weights[1:].split(problem.sizes), network))
     return Fitted(head, left, float(known.loss(table.cosine)), float(losses.mean()))
+
+
+def _with_networks(rows: Answers, folds: Tensor, own: Tensor, networks: Networks | None) -> tuple[Tensor, Tensor]:
+    """How much head and networks count, (2,), and their scores together (R * m,), of choices that they did not see."""
+    alone = torch.tensor([1.0, 0.0])
+    if networks is None:
+        return alone, own
+    columns = torch.stack([own, networks.unbiased.flatten()], dim=1)
+    scores = stacked_apart(rows, folds, columns)
+    return (stack(rows, columns), scores) if rows.loss(scores) < rows.loss(own) else (alone, own)
 
 
 def _is_beyond_chance(gain: Tensor) -> bool:
@@ -94,13 +111,14 @@ def _without_idle_families(
 ) -> Tensor:
     """The variances: one family after the other is dropped where the loss falls without it."""
     family = ["start", *(block.family for block in blocks.values())]
-    losses, _ = problem.held_out(known, folds, variances)
-    note({"held-out loss": float(losses.mean())})
-    for gone in ("network", "embedding", "towers", "waves", "words", "naming", "tags", "prompt", "pixels"):
+    rows = known.apart()
+    loss = rows.loss(problem.held_out(known, folds, variances))
+    note({"held-out loss": float(loss)})
+    for gone in ("embedding", "towers", "waves", "words", "naming", "tags", "prompt", "pixels"):
         kept = variances * torch.tensor([float(name != gone) for name in family])
         if not torch.equal(kept, variances):
-            without, _ = problem.held_out(known, folds, kept)
-            note({f"held-out loss without {gone}": float(without.mean())})
-            if without.mean() <= losses.mean():
-                losses, variances = without, kept
+            without = rows.loss(problem.held_out(known, folds, kept))
+            note({f"held-out loss without {gone}": float(without)})
+            if without <= loss:
+                loss, variances = without, kept
     return variances

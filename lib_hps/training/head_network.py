@@ -1,8 +1,8 @@
 """Teaches small networks the choices, pixels first: what no feature was made for, filters can be learned for.
 
-Each network learns from the choices of all folds but one, and says of that one's pictures what it thinks: so the column
-that the head's fit looks at is unbiased. The head keeps them all (bagging, Breiman 1996): together they are much surer
-than each. Shapes: N examples, C choices.
+Each network learns from the choices of all folds but one, and says of that one's pictures what it thinks: so what it is
+weighed by (`head_stack`) is unbiased. The head keeps them all (bagging, Breiman 1996): together they are much surer
+than each. Shapes: N examples, C choices, R rows of m examples.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Networks:
     """What was learned.
 
     Attributes:
-        unbiased: (N,), what the networks that did not learn from an example think of it; spread about 1.
+        unbiased: (R, m), what the network that did not learn from a row thinks of its examples; spread about 1.
         stacked: parameters of all, one behind the other.
     """
 
@@ -61,13 +61,12 @@ def learn_networks(
     names = folds.unique().tolist()
     if len(folds) < FEWEST or len(names) < 2:
         return None
-    place = known.folds(folds, len(pictures))
-    unbiased, found = torch.zeros(len(pictures)), []
+    unbiased, found = torch.zeros(known.examples.shape), []
     for number, fold in enumerate(names):
         network = _learned(pictures, known.of(folds != fold), number, device, note)
         opinion = _opinion(network, pictures, device)
-        spread = opinion.std().clamp_min(1e-6)
-        unbiased[place == fold] = ((opinion - opinion.mean()) / spread)[place == fold]
+        spread, there = opinion.std().clamp_min(1e-6), folds[known.choice] == fold
+        unbiased[there] = ((opinion - opinion.mean()) / spread)[known.examples[there]]
         found.append({name: each.cpu() for name, each in network.items()})
         found[-1]["out"] /= spread
     return Networks(unbiased, {name: torch.stack([each[name] for each in found]) for name in found[0]})

@@ -39,22 +39,17 @@ class Problem:
         """The likeliest weights (D,) under the prior, by Newton's method."""
         return self._solved(known, variances, None, _MOST_STEPS, note)[0]
 
-    def held_out(
-        self, known: Answers, folds: Tensor, variances: Tensor, *, rounds_anew: int = 0
-    ) -> tuple[Tensor, Tensor]:
-        """Loss of each choice under what the other folds taught, fold by fold; and which rows were right, 0 or 1.
+    def held_out(self, known: Answers, folds: Tensor, variances: Tensor, *, rounds_anew: int = 0) -> Tensor:
+        """Scores of the examples of `known.apart()`, each under what the other folds taught.
 
         With `rounds_anew` each fold first corrects the variances by the other folds' answers, in so many rounds.
         """
-        losses, hits = [], []
-        for fold in folds.unique().tolist():
-            there = known.of(folds == fold)
-            if len(there.choice):
-                others = known.of(folds != fold)
-                scores = self._x @ self.solve(others, self.likeliest(others, variances, rounds_anew))
-                losses.append(there.losses(scores))
-                hits.append(there.hits(scores))
-        return torch.cat(losses), torch.cat(hits)
+        scores = torch.zeros(known.examples.shape)
+        for fold in folds[known.choice].unique().tolist():
+            others, there = known.of(folds != fold), folds[known.choice] == fold
+            weights = self.solve(others, self.likeliest(others, variances, rounds_anew))
+            scores[there] = (self._x @ weights)[known.examples[there]]
+        return scores.flatten()
 
     def begin(self) -> Tensor:
         """Variances (blocks + 1,) before anything is known."""
