@@ -91,8 +91,8 @@ def _with_networks(rows: Answers, folds: Tensor, own: Tensor, networks: Networks
     if networks is None:
         return alone, own
     columns = torch.stack([own, networks.unbiased.flatten()], dim=1)
-    scores = stacked_apart(rows, folds, columns)
-    return (stack(rows, columns), scores) if rows.loss(scores) < rows.loss(own) else (alone, own)
+    shares, scores = stack(rows, columns), stacked_apart(rows, folds, columns)
+    return (shares, scores) if shares.any() and rows.loss(scores) < rows.loss(own) else (alone, own)
 
 
 def _is_beyond_chance(gain: Tensor) -> bool:

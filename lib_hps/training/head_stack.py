@@ -18,12 +18,13 @@ _PRECISION = 0.1  # of the weights' prior, around 0: as good as none, but a tast
 def stack(known: Answers, columns: Tensor) -> Tensor:
     """The likeliest weights (K,) of columns (N, K), none below 0: what speaks against itself says nothing."""
     kept = torch.ones(columns.shape[1], dtype=torch.bool)
-    while True:
+    while kept.any():
         weights = torch.zeros(len(kept))
         weights[kept] = _likeliest(known, columns[:, kept])
-        if not (weights < 0).any():
+        if (weights >= 0).all():
             return weights
         kept[weights.argmin()] = False
+    return torch.zeros(len(kept))
 
 
 def stacked_apart(known: Answers, folds: Tensor, columns: Tensor) -> Tensor:

@@ -37,6 +37,7 @@ def test_what_speaks_against_itself_says_nothing():
     assert weights[0] > 1
     assert weights[1] == 0
     assert (weights >= 0).all()
+    assert not stack(picked_by(x @ torch.tensor([-2.0, -1.0, -1.0])), x).any()
 
 
 def test_a_fold_has_no_part_in_its_own_scores():
