@@ -30,6 +30,9 @@ def stack(known: Answers, columns: Tensor) -> Tensor:
 def stacked_apart(known: Answers, folds: Tensor, columns: Tensor) -> Tensor:
     """The scores (N,) of each fold's examples by the weights that the others give.
 
+    What is said of the others' examples may have been learned from this fold's answers, of which a few weights carry
+    little.
+
     Args:
         known: over examples of one choice each (`Answers.apart`).
         folds: (C,) fold of each choice.

@@ -13,9 +13,11 @@ from head_table import make_table  # noqa: E402
 
 from lib_hps.ranking import Ranking  # noqa: E402
 from lib_hps.scoring.clip.head_features import THUMBNAIL  # noqa: E402
+from lib_hps.scoring.clip.small_network import fresh  # noqa: E402
 from lib_hps.training import head_fit  # noqa: E402
 from lib_hps.training.head_answers import Answers, answers  # noqa: E402
 from lib_hps.training.head_blocks import Block, Table  # noqa: E402
+from lib_hps.training.head_network import Networks  # noqa: E402
 
 PROMPTS = 40  # of the table, five pictures each
 
@@ -79,3 +81,32 @@ def test_a_surer_head_is_refused_only_if_it_is_right_less_often_beyond_chance(ta
     monkeypatch.setattr(Answers, "hits", lambda _, scores: head if is_head(scores) else start)
     fitted = head_fit.fit_head(table, *picked_by(table.described["texture"][:, 0]))
     assert (fitted.blocks == {}) is stays
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_networks_stay_where_they_speak_for_the_choices_that_they_did_not_see(table, monkeypatch, sign):
+    """Their opinion is given, for learning it takes a hundred choices; the features know nothing of the taste."""
+    taste = torch.randn(200, generator=torch.Generator().manual_seed(1))
+    known, folds = picked_by(taste)
+    stacked = {name: each[None] for name, each in fresh(torch.Generator().manual_seed(2)).items()}
+    networks = Networks(sign * taste[known.examples], stacked)
+    monkeypatch.setattr(head_fit, "learn_networks", lambda *_: networks)
+    fitted = head_fit.fit_head(table, known, folds)
+    kept = {name.removeprefix("hps_head."): each for name, each in fitted.head.to_tensors().items()}
+    if sign < 0:
+        assert not any(name.startswith("network") for name in [*kept, *fitted.blocks])
+        return
+    assert fitted.loss < fitted.start_loss
+    assert kept["network"] > 0.5
+    assert fitted.blocks["network"] == pytest.approx(float(kept["network"]) ** 2)
+    assert torch.equal(kept["network.out"], stacked["out"])
+
+
+def test_where_head_and_networks_both_speak_against_themselves_the_networks_go():
+    taste = torch.randn(200, generator=torch.Generator().manual_seed(1))
+    known, folds = picked_by(taste)
+    own = -taste[known.examples].flatten()
+    networks = Networks(-taste[known.examples].pow(3), {})
+    shares, scores = head_fit._with_networks(known.apart(), folds, own, networks)
+    assert shares.tolist() == [1, 0]
+    assert scores is own
