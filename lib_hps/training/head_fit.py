@@ -21,7 +21,7 @@ from lib_hps.scoring.clip.head_features import THUMBNAIL
 from lib_hps.training.head_answers import Answers
 from lib_hps.training.head_basis import make_blocks
 from lib_hps.training.head_blocks import Block, Table, head_of
-from lib_hps.training.head_network import Networks, learn_networks
+from lib_hps.training.head_network import learn_networks, opinions_of_others
 from lib_hps.training.head_problem import Note, Problem
 from lib_hps.training.head_stack import stack, stacked_apart
 
@@ -60,7 +60,8 @@ def fit_head(
             "networks' weight", for each of Newton's last steps "loss" of all.
         device: where networks learn; all else is small.
     """
-    networks = learn_networks(table.described[THUMBNAIL], known, folds, torch.device(device), note)
+    look = table.described[THUMBNAIL]
+    opinions = opinions_of_others(look, known, folds, torch.device(device), note)
     blocks = make_blocks(table, known.wins(len(table.texts)), known.folds(folds, len(table.texts)))
     problem, rows = Problem(blocks, table), known.apart()
     few = known if len(folds) <= _MOST else known.of(_first(len(folds), _MOST))
@@ -69,7 +70,7 @@ def fit_head(
     nothing = torch.cat([variances[:1], torch.zeros(len(variances) - 1)])
     start = problem.held_out(known, folds, nothing)
     own = problem.held_out(known, folds, variances, rounds_anew=_ROUNDS_ANEW)
-    shares, scores = _with_networks(rows, folds, own, networks)
+    shares, scores = _with_networks(rows, folds, own, opinions)
     losses, start_losses = rows.losses(scores), rows.losses(start)
     note({"held-out loss of the start model": float(start_losses.mean())})
     note({"held-out loss of the head": float(losses.mean()), "networks' weight": float(shares[1])})
@@ -78,19 +79,20 @@ def fit_head(
         variances, losses, shares = nothing, start_losses, torch.tensor([1.0, 0.0])
     weights = shares[0] * problem.solve(known, variances, note=note)
     left = {name: float(v) for name, v in zip(blocks, variances[1:], strict=True) if v > 0 and shares[0] > 0}
-    network = (shares[1], networks.stacked) if networks and shares[1] > 0 else None
-    if network:
+    network = None
+    if shares[1] > 0:
+        network = (shares[1], learn_networks(look, known, torch.device(device), note))
         left["network"] = float(shares[1].square())
     head = TasteHead(head_of(blocks, weights[0] / problem.spread, weights[1:].split(problem.sizes), network))
     return Fitted(head, left, float(known.loss(table.cosine)), float(losses.mean()))
 
 
-def _with_networks(rows: Answers, folds: Tensor, own: Tensor, networks: Networks | None) -> tuple[Tensor, Tensor]:
+def _with_networks(rows: Answers, folds: Tensor, own: Tensor, opinions: Tensor | None) -> tuple[Tensor, Tensor]:
     """How much head and networks count, (2,), and their scores together (R * m,), of choices that they did not see."""
     alone = torch.tensor([1.0, 0.0])
-    if networks is None:
+    if opinions is None:
         return alone, own
-    columns = torch.stack([own, networks.unbiased.flatten()], dim=1)
+    columns = torch.stack([own, opinions.flatten()], dim=1)
     shares, scores = stack(rows, columns), stacked_apart(rows, folds, columns)
     return (shares, scores) if shares.any() and rows.loss(scores) < rows.loss(own) else (alone, own)
 

@@ -1,14 +1,12 @@
 """Teaches small networks the choices, pixels first: what no feature was made for, filters can be learned for.
 
-Each network learns from the choices of all folds but one, and says of that one's pictures what it thinks: so what it is
-weighed by (`head_stack`) is unbiased. The head keeps them all (bagging, Breiman 1996): together they are much surer
-than each. Shapes: N examples, C choices, R rows of m examples.
+A network for each fold learns from the choices of all others, and says of that fold's pictures what it thinks: so what
+networks are weighed by (`head_stack`) is unbiased. Where they count, the head keeps others, which learned from all
+choices (van der Laan et al. 2007, "Super learner"): three, from different beginnings, because together they are surer
+than each (Lakshminarayanan et al. 2017, "Deep ensembles"). Shapes: N examples, C choices, R rows of m examples.
 """
 
 from __future__ import annotations
-
-from collections.abc import Callable
-from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -18,6 +16,7 @@ from lib_hps.scoring.clip.small_network import SIDE, fresh, see
 from lib_hps.scoring.device import cpu_computes_bf16
 from lib_hps.training.ema import WeightAverage
 from lib_hps.training.head_answers import Answers
+from lib_hps.training.head_problem import Note
 from lib_hps.training.schedule import learning_rate_factor
 
 FEWEST = 100
@@ -27,29 +26,15 @@ _EPOCHS, _MOST_STEPS, _WARMUP = 30, 2_000, 50
 _LR, _WEIGHT_DECAY, _AVERAGE = 3e-3, 0.05, 0.99
 _SHIFT, _ZOOM = 0.08, 0.1
 _SEEN = 256  # pictures at once, where nothing is learned
+_NETWORKS, _FIRST_SEED = 3, 100  # that learn from all choices; those of the folds begin with 0
 
 
-@dataclass(frozen=True)
-class Networks:
-    """What was learned.
+def opinions_of_others(
+    pictures: Tensor, known: Answers, folds: Tensor, device: torch.device, note: Note
+) -> Tensor | None:
+    """(R, m): what a network that did not learn from a row thinks of its examples; spread about 1.
 
-    Attributes:
-        unbiased: (R, m), what the network that did not learn from a row thinks of its examples; spread about 1.
-        stacked: parameters of all, one behind the other.
-    """
-
-    unbiased: Tensor
-    stacked: dict[str, Tensor]
-
-
-def learn_networks(
-    pictures: Tensor,
-    known: Answers,
-    folds: Tensor,
-    device: torch.device,
-    note: Callable[[dict[str, float]], object],
-) -> Networks | None:
-    """A network for each fold; None of fewer than 100 choices or of a single fold.
+    None of fewer than 100 choices or of a single fold.
 
     Args:
         pictures: `thumbnails` of the examples, (N, 12288), half precision will do.
@@ -61,21 +46,24 @@ def learn_networks(
     names = folds.unique().tolist()
     if len(folds) < FEWEST or len(names) < 2:
         return None
-    unbiased, found = torch.zeros(known.examples.shape), []
+    unbiased = torch.zeros(known.examples.shape)
     for number, fold in enumerate(names):
-        network = _learned(pictures, known.of(folds != fold), number, device, note)
-        opinion = _opinion(network, pictures, device)
-        spread, there = opinion.std().clamp_min(1e-6), folds[known.choice] == fold
-        unbiased[there] = ((opinion - opinion.mean()) / spread)[known.examples[there]]
-        found.append({name: each.cpu() for name, each in network.items()})
-        found[-1]["out"] /= spread
-    return Networks(unbiased, {name: torch.stack([each[name] for each in found]) for name in found[0]})
+        _, opinion = _learned(pictures, known.of(folds != fold), number, device, note)
+        there = folds[known.choice] == fold
+        unbiased[there] = opinion[known.examples[there]]
+    return unbiased
+
+
+def learn_networks(pictures: Tensor, known: Answers, device: torch.device, note: Note) -> dict[str, Tensor]:
+    """The parameters of three networks that learned from all choices, one behind the other; as `opinions_of_others`."""
+    found = [_learned(pictures, known, _FIRST_SEED + number, device, note)[0] for number in range(_NETWORKS)]
+    return {name: torch.stack([each[name] for each in found]) for name in found[0]}
 
 
 def _learned(
-    pictures: Tensor, known: Answers, seed: int, device: torch.device, note: Callable[[dict[str, float]], object]
-) -> dict[str, Tensor]:
-    """The averaged parameters after the last step."""
+    pictures: Tensor, known: Answers, seed: int, device: torch.device, note: Note
+) -> tuple[dict[str, Tensor], Tensor]:
+    """The averaged parameters after the last step, and what such a network thinks of all pictures, (N,)."""
     generator = torch.Generator().manual_seed(seed)
     network = {name: nn.Parameter(each.to(device)) for name, each in fresh(generator).items()}
     parameters = list(network.values())
@@ -99,7 +87,12 @@ def _learned(
         average.update(step)
         if step % 50 == 0:
             note({"network's loss": float(loss.detach())})
-    return dict(zip(network, average.weights, strict=True))
+    learned = dict(zip(network, average.weights, strict=True))
+    opinion = _opinion(learned, pictures, device)
+    spread = opinion.std().clamp_min(1e-6)
+    found = {name: each.cpu() for name, each in learned.items()}
+    found["out"] /= spread
+    return found, (opinion - opinion.mean()) / spread
 
 
 def _opinion(network: dict[str, Tensor], pictures: Tensor, device: torch.device) -> Tensor:

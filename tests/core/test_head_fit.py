@@ -17,7 +17,6 @@ from lib_hps.scoring.clip.small_network import fresh  # noqa: E402
 from lib_hps.training import head_fit  # noqa: E402
 from lib_hps.training.head_answers import Answers, answers  # noqa: E402
 from lib_hps.training.head_blocks import Block, Table  # noqa: E402
-from lib_hps.training.head_network import Networks  # noqa: E402
 
 PROMPTS = 40  # of the table, five pictures each
 
@@ -89,12 +88,14 @@ def test_networks_stay_where_they_speak_for_the_choices_that_they_did_not_see(ta
     taste = torch.randn(200, generator=torch.Generator().manual_seed(1))
     known, folds = picked_by(taste)
     stacked = {name: each[None] for name, each in fresh(torch.Generator().manual_seed(2)).items()}
-    networks = Networks(sign * taste[known.examples], stacked)
-    monkeypatch.setattr(head_fit, "learn_networks", lambda *_: networks)
+    monkeypatch.setattr(head_fit, "opinions_of_others", lambda *_: sign * taste[known.examples])
+    learned = []
+    monkeypatch.setattr(head_fit, "learn_networks", lambda *_: learned.append(1) or stacked)
     fitted = head_fit.fit_head(table, known, folds)
     kept = {name.removeprefix("hps_head."): each for name, each in fitted.head.to_tensors().items()}
     if sign < 0:
         assert not any(name.startswith("network") for name in [*kept, *fitted.blocks])
+        assert not learned  # what is not kept is not learned from all choices either
         return
     assert fitted.loss < fitted.start_loss
     assert kept["network"] > 0.5
@@ -106,7 +107,6 @@ def test_where_head_and_networks_both_speak_against_themselves_the_networks_go()
     taste = torch.randn(200, generator=torch.Generator().manual_seed(1))
     known, folds = picked_by(taste)
     own = -taste[known.examples].flatten()
-    networks = Networks(-taste[known.examples].pow(3), {})
-    shares, scores = head_fit._with_networks(known.apart(), folds, own, networks)
+    shares, scores = head_fit._with_networks(known.apart(), folds, own, -taste[known.examples].pow(3))
     assert shares.tolist() == [1, 0]
     assert scores is own

@@ -1,4 +1,4 @@
-"""Small networks that learn filters from choices: unbiased columns, one head file, nothing of few choices."""
+"""Small networks that learn filters from choices: unbiased opinions, one head file, nothing of few choices."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from lib_hps.ranking import Ranking  # noqa: E402
 from lib_hps.scoring.clip.head import HeadWeights, TasteHead  # noqa: E402
 from lib_hps.scoring.clip.head_features import THUMBNAIL  # noqa: E402
 from lib_hps.scoring.clip.small_network import SIDE, fresh, see, see_together, thumbnails  # noqa: E402
+from lib_hps.training import head_network  # noqa: E402
 from lib_hps.training.head_answers import Answers, answers  # noqa: E402
-from lib_hps.training.head_network import FEWEST, learn_networks  # noqa: E402
+from lib_hps.training.head_network import FEWEST, learn_networks, opinions_of_others  # noqa: E402
 
 CPU = torch.device("cpu")
 CHOICES = 120
@@ -43,28 +44,42 @@ def liked(is_up: torch.Tensor) -> tuple[Answers, torch.Tensor]:
     return known, torch.arange(CHOICES) % 3
 
 
-def test_filters_are_learned_and_of_a_fold_only_by_the_others():
+def test_what_others_think_of_a_fold_has_no_part_of_its_answers():
     pictures, is_up = hatched(2 * CHOICES)
     known, folds = liked(is_up)
-    found = learn_networks(pictures, known, folds, CPU, ignore)
+    found = opinions_of_others(pictures, known, folds, CPU, ignore)
     assert found is not None
-    right = ((found.unbiased[:, 0] > found.unbiased[:, 1]) == is_up[::2]).float().mean()
+    right = ((found[:, 0] > found[:, 1]) == is_up[::2]).float().mean()
     assert right > 0.9
-    new, up = hatched(2 * CHOICES + 40)
-    assert np.corrcoef(see_together(found.stacked, new[-40:]), up[-40:])[0, 1] > 0.8
     known.target[folds == 0] = known.target[folds == 0].flip(1)  # one choice is one row here
-    lied = learn_networks(pictures, known, folds, CPU, ignore)
+    lied = opinions_of_others(pictures, known, folds, CPU, ignore)
     is_first = folds == 0
-    assert torch.equal(lied.unbiased[is_first], found.unbiased[is_first])
-    assert not torch.equal(lied.unbiased[~is_first], found.unbiased[~is_first])
+    assert torch.equal(lied[is_first], found[is_first])
+    assert not torch.equal(lied[~is_first], found[~is_first])
 
 
-def test_of_few_choices_or_a_single_fold_no_network_learns():
+def test_networks_learn_from_all_choices_and_tell_new_pictures_apart(monkeypatch):
+    monkeypatch.setattr(head_network, "_NETWORKS", 2)
+    pictures, is_up = hatched(2 * CHOICES)
+    known, _ = liked(is_up)
+    networks = learn_networks(pictures, known, CPU, ignore)
+    new, up = hatched(2 * CHOICES + 40)
+    assert np.corrcoef(see_together(networks, new[-40:]), up[-40:])[0, 1] > 0.8
+    for number in range(len(networks["out"])):
+        one = {name: each[number] for name, each in networks.items()}
+        assert float(see(one, pictures).std()) == pytest.approx(1, rel=1e-3)
+    assert not torch.equal(networks["out"][0], networks["out"][1])
+    known.target[-1] = known.target[-1].flip(0)  # any choice counts
+    monkeypatch.setattr(head_network, "_NETWORKS", 1)
+    assert not torch.equal(learn_networks(pictures, known, CPU, ignore)["out"][0], networks["out"][0])
+
+
+def test_of_few_choices_or_a_single_fold_nobody_else_thinks_anything():
     pictures, is_up = hatched(2 * CHOICES)
     known, folds = liked(is_up)
     few = torch.arange(CHOICES) < FEWEST - 1
-    assert learn_networks(pictures, known.of(few), folds[few], CPU, ignore) is None
-    assert learn_networks(pictures, known, torch.zeros(CHOICES, dtype=torch.long), CPU, ignore) is None
+    assert opinions_of_others(pictures, known.of(few), folds[few], CPU, ignore) is None
+    assert opinions_of_others(pictures, known, torch.zeros(CHOICES, dtype=torch.long), CPU, ignore) is None
 
 
 def test_together_they_say_their_mean_and_a_heads_file_keeps_them():
