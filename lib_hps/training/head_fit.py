@@ -52,7 +52,7 @@ def fit_head(
     """Fit a head.
 
     Args:
-        table: what the choices' pictures and prompts look like.
+        table: what the choices' pictures and prompts thumbnails like.
         known: the answers.
         folds: (C,) fold of each choice; choices of a prompt share one.
         note: for each round of the variances "loss" (of the choices that it looks at) and "blocks" that are left, for
@@ -60,8 +60,8 @@ def fit_head(
             "networks' weight", for each of Newton's last steps "loss" of all.
         device: where networks learn; all else is small.
     """
-    look = table.described[THUMBNAIL]
-    opinions = opinions_of_others(look, known, folds, torch.device(device), note)
+    thumbnails = table.described[THUMBNAIL]
+    opinions = opinions_of_others(thumbnails, known, folds, torch.device(device), note)
     blocks = make_blocks(table, known.wins(len(table.texts)), known.folds(folds, len(table.texts)))
     problem, rows = Problem(blocks, table), known.apart()
     few = known if len(folds) <= _MOST else known.of(_first(len(folds), _MOST))
@@ -81,7 +81,7 @@ def fit_head(
     left = {name: float(v) for name, v in zip(blocks, variances[1:], strict=True) if v > 0 and shares[0] > 0}
     network = None
     if shares[1] > 0:
-        network = (shares[1], learn_networks(look, known, torch.device(device), note))
+        network = (shares[1], learn_networks(thumbnails, known, torch.device(device), note))
         left["network"] = float(shares[1].square())
     head = TasteHead(head_of(blocks, weights[0] / problem.spread, weights[1:].split(problem.sizes), network))
     return Fitted(head, left, float(known.loss(table.cosine)), float(losses.mean()))
