@@ -52,7 +52,7 @@ def fit_head(
     """Fit a head.
 
     Args:
-        table: what the choices' pictures and prompts thumbnails like.
+        table: what the choices' pictures and prompts look like.
         known: the answers.
         folds: (C,) fold of each choice; choices of a prompt share one.
         note: for each round of the variances "loss" (of the choices that it looks at) and "blocks" that are left, for
